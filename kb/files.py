@@ -1,0 +1,239 @@
+"""Files that cannot tear, and a journal that lets every change be taken back.
+
+A change is a set of files with the bytes each is to hold. It is written down (old bytes and new hash, fsynced) before
+the first file is touched, each file is replaced by rename, and a mark ends it. A command that died in between is rolled
+back by the next one. The journal lives under the ignored folder `.kb/`; without it only `kb undo` is lost.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kb.problem import KbError
+
+STATE = ".kb"
+_KEPT = 50  # changes that can be taken back
+
+
+def state_dir(root: Path) -> Path:
+    """The ignored folder of what can be made anew; it ignores itself, so that no .gitignore is needed."""
+    folder = root / STATE
+    folder.mkdir(exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return folder
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The file's bytes, None where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise KbError(f"{path}: {error.strerror}; check that the file can be read") from None
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """All of `data` or the old file. Links stay links: the file they lead to is the one replaced."""
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
+    fd, temp = tempfile.mkstemp(dir=target.parent, prefix=".kb-", suffix=".tmp")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temp, mode)
+        os.replace(temp, target)
+        _sync_folder(target.parent)
+    except BaseException:
+        Path(temp).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def locked(root: Path, seconds: float = 10) -> Iterator[None]:
+    """One writer at a time. The lock is the kernel's: it goes when its process does, however that ends."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(state_dir(root) / "lock", timeout=seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise KbError("another kb command has been writing for too long; try again when it has ended") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of the journal: what a command did. `old` holds the bytes before it, `new` the hash after it."""
+
+    number: int
+    verb: str
+    when: str
+    old: Mapping[str, bytes | None]
+    new: Mapping[str, str | None]
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(self.old)
+
+
+def _hash(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+class Journal:
+    """The changes of one vault, newest last."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def folder(self) -> Path:
+        folder = state_dir(self.root) / "journal"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def commit(self, verb: str, writes: Mapping[str, bytes | None], expected: Mapping[str, bytes | None]) -> None:
+        """Make the files of `writes` (paths relative to the root; None removes one) hold those bytes, all or none.
+        `expected` is what the caller read: a file that holds anything else by now is not overwritten."""
+        if not writes:
+            return
+        with locked(self.root):
+            self._recover()
+            old = {path: read_bytes(self._inside(path)) for path in writes}
+            for path, data in expected.items():
+                if path in old and old[path] != data:
+                    raise KbError(f"{path} changed while kb was at work; nothing was written, so run the command again")
+            entry = self._open_entry(verb, old, writes)
+            try:
+                for path, data in writes.items():
+                    self._put(path, data)
+            except OSError as error:
+                self._restore(self._load(entry))
+                entry.unlink()
+                raise KbError(f"{error.filename or path}: {error.strerror}; nothing was changed") from None
+            os.replace(entry, entry.with_suffix(".json"))
+            self._forget_oldest()
+
+    def undo(self, skip_changed: bool = False) -> tuple[Change, list[str]]:
+        """Take back the newest change; returns it and the files left alone because they were edited since."""
+        with locked(self.root):
+            self._recover()
+            entries = sorted(self.folder.glob("*.json"))
+            if not entries:
+                raise KbError("nothing to undo: the journal is empty")
+            change = self._load(entries[-1])
+            edited = [p for p in change.paths if _hash(read_bytes(self.root / p)) != change.new[p]]
+            if edited and not skip_changed:
+                more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
+                raise KbError(
+                    f"{edited[0]}{more} changed since `kb {change.verb}`; nothing was taken back "
+                    "(kb undo --skip-changed leaves such files as they are)"
+                )
+            self._restore(change, skip=set(edited))
+            entries[-1].unlink()
+            return change, edited
+
+    def recover(self) -> Change | None:
+        """Roll back a change whose command died half-way; what it was, if there was one."""
+        if not (self.root / STATE / "journal").is_dir() or not list(self.folder.glob("*.open")):
+            return None
+        with locked(self.root):
+            return self._recover()
+
+    def _recover(self) -> Change | None:
+        change = None
+        for entry in self.folder.glob("*.open"):
+            try:
+                change = self._load(entry)
+            except (ValueError, KeyError):  # it died while writing the entry: no file was touched yet
+                entry.unlink()
+                continue
+            done = {p for p in change.paths if _hash(read_bytes(self.root / p)) == change.new[p]}
+            self._restore(change, skip=set(change.paths) - done)
+            entry.unlink()
+        return change
+
+    def _inside(self, path: str) -> Path:
+        found = self.root / path
+        if ".." in Path(path).parts or Path(path).is_absolute():
+            raise KbError(f"{path} lies outside the vault", 2)
+        return found
+
+    def _open_entry(self, verb: str, old: Mapping[str, bytes | None], writes: Mapping[str, bytes | None]) -> Path:
+        last = max((int(p.stem) for p in self.folder.iterdir() if p.stem.isdigit()), default=0)
+        entry = self.folder / f"{last + 1:08}.open"
+        record: dict[str, Any] = {
+            "schema": 1,
+            "verb": verb,
+            "when": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "files": {
+                path: {"old": None if data is None else base64.b64encode(data).decode(), "new": _hash(writes[path])}
+                for path, data in old.items()
+            },
+        }
+        write_atomic(entry, json.dumps(record).encode())
+        return entry
+
+    def _load(self, entry: Path) -> Change:
+        record = json.loads(entry.read_text())
+        files = record["files"]
+        old = {p: None if f["old"] is None else base64.b64decode(f["old"]) for p, f in files.items()}
+        return Change(int(entry.stem), record["verb"], record["when"], old, {p: f["new"] for p, f in files.items()})
+
+    def _put(self, path: str, data: bytes | None) -> None:
+        target = self._inside(path)
+        if data is None:
+            target.unlink(missing_ok=True)
+            self._drop_empty(target.parent)
+        else:
+            write_atomic(target, data)
+
+    def _drop_empty(self, folder: Path) -> None:
+        while folder != self.root and folder.parent != self.root and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+    def _restore(self, change: Change, skip: set[str] | None = None) -> None:
+        for path, data in change.old.items():
+            if path not in (skip or set()):
+                self._put(path, data)
+
+    def _forget_oldest(self) -> None:
+        for entry in sorted(self.folder.glob("*.json"))[:-_KEPT]:
+            entry.unlink()

@@ -1,0 +1,174 @@
+"""The ids of works: what a URL, an arXiv id or a DOI refers to, and slugs for file names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+ARXIV_ID = r"(?:\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})"
+DOI = r"10\.\d{4,9}/[^\s\"<>]+"
+ACL_ID = r"(?:\d{4}\.[a-z0-9_]+-[a-z0-9]+\.\d+|[A-Z]\d{2}-\d{4,5})"
+
+_ARXIV_HOSTS = {"arxiv.org", "export.arxiv.org", "alphaxiv.org", "ar5iv.org", "ar5iv.labs.arxiv.org"}
+_TRACKING = re.compile(r"^(utm_.*|fbclid|gclid|ref_src|usp|igsh|mc_[ce]id)$")
+_SHORTENERS = {"t.co", "lnkd.in", "bit.ly", "tinyurl.com", "goo.gl", "buff.ly", "ow.ly"}
+_SOCIAL = {"twitter.com", "x.com", "mobile.twitter.com", "threads.net", "bsky.app", "linkedin.com", "mastodon.social"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One way to name a work: `key` is a front-matter key (arxiv, doi, acl, openreview, url, code, video), `value`
+    what is stored under it, `at` the place a link points to inside the work (a video's "35:38")."""
+
+    key: str
+    value: str
+    at: str = ""
+
+    @property
+    def token(self) -> str:
+        """The same for every spelling of the same reference: what duplicates are found by."""
+        return f"{self.key}:{self.value.casefold()}" if self.key in ("arxiv", "doi", "acl") else url_token(self.url)
+
+    @property
+    def url(self) -> str:
+        return source_url(self.key, self.value)
+
+
+def source_url(key: str, value: str) -> str:
+    """The page a front-matter id leads to."""
+    forms = {
+        "arxiv": "https://arxiv.org/abs/{}",
+        "doi": "https://doi.org/{}",
+        "acl": "https://aclanthology.org/{}",
+        "openreview": "https://openreview.net/forum?id={}",
+    }
+    return forms[key].format(value) if key in forms else value
+
+
+def identify(text: str) -> Source | None:
+    """What a reference names: an arXiv id or any of its URLs, a DOI, an ACL or OpenReview page, a Hugging Face
+    paper, a repository, a video, any other URL. None if the text is no reference."""
+    text = text.strip().strip("<>")
+    if m := re.fullmatch(rf"(?:arxiv:\s*)?({ARXIV_ID})(v\d+)?", text, re.I):
+        return Source("arxiv", m[1])
+    if m := re.fullmatch(rf"(?:doi:\s*)?({DOI})", text, re.I):
+        return _doi(m[1])
+    if not re.match(r"https?://", text, re.I):
+        if not re.match(r"[a-z0-9][\w-]*(\.[\w-]+)+(/|$)", text, re.I) or " " in text:
+            return None
+        text = "https://" + text  # a link without a scheme, as people paste them
+    return _identify_url(text)
+
+
+def _identify_url(url: str) -> Source:
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:  # a bracket that opens no IPv6 address
+        return Source("url", url)
+    path, query = unquote(parts.path), dict(parse_qsl(parts.query))
+    names_arxiv = host in _ARXIV_HOSTS or (host == "huggingface.co" and path.startswith("/papers/"))
+    if names_arxiv and (m := re.search(rf"/({ARXIV_ID})(v\d+)?(\.pdf)?/?$", path)):
+        return Source("arxiv", m[1])
+    if host in ("doi.org", "dx.doi.org") and (m := re.fullmatch(rf"/({DOI})", path)):
+        return _doi(m[1])
+    if host in ("aclanthology.org", "aclweb.org") and (m := re.search(rf"({ACL_ID})(\.pdf)?/?$", path)):
+        return Source("acl", m[1])
+    if host == "openreview.net" and "id" in query:
+        return Source("openreview", query["id"])
+    if video := _youtube_id(host, path, query):
+        return Source("video", f"https://www.youtube.com/watch?v={video}", _clock(query.get("t") or query.get("start")))
+    if host == "github.com" and (m := re.fullmatch(r"/([\w.-]+)/([\w.-]+?)(\.git)?/?", path)):
+        return Source("code", f"https://github.com/{m[1]}/{m[2]}")
+    return Source("url", canonical_url(url))
+
+
+def _doi(text: str) -> Source:
+    value = text.rstrip(".,;)").casefold()
+    if m := re.fullmatch(r"10\.48550/arxiv\.(.+)", value):  # DataCite's DOI of an arXiv paper names the same work
+        return Source("arxiv", m[1])
+    return Source("doi", value)
+
+
+def _youtube_id(host: str, path: str, query: dict[str, str]) -> str:
+    if host == "youtu.be":
+        return path.strip("/")
+    if host in ("youtube.com", "m.youtube.com"):
+        if path == "/watch":
+            return query.get("v", "")
+        if m := re.match(r"/(?:live|embed|shorts)/([\w-]+)", path):
+            return m[1]
+    return ""
+
+
+def _clock(seconds: str | None) -> str:
+    """'2138s' or '2138' -> '35:38'; '1h2m3s' -> '1:02:03'; anything else -> ''."""
+    m = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", seconds or "")
+    total = sum(int(n or 0) * unit for n, unit in zip(m.groups(), (3600, 60, 1), strict=True)) if m else 0
+    if not total:
+        return ""
+    minutes, s = divmod(total, 60)
+    h, minutes = divmod(minutes, 60)
+    return f"{h}:{minutes:02}:{s:02}" if h else f"{minutes}:{s:02}"
+
+
+def canonical_url(url: str) -> str:
+    """The URL without what only says how somebody came to it (tracking and sharing parameters)."""
+    url = url.strip()
+    base, hash_, fragment = url.partition("#")
+    path, mark, query = base.partition("?")
+    kept = [(k, v) for k, v in parse_qsl(query, keep_blank_values=True) if not _TRACKING.match(k)]
+    if len(kept) != len(parse_qsl(query, keep_blank_values=True)):
+        base = path + ("?" + urlencode(kept) if kept else "")
+    return base + (hash_ + fragment if fragment else "")
+
+
+def url_token(url: str) -> str:
+    """Equal for URLs that lead to the same page: no scheme, www, trailing slash or tracking; host in lower case."""
+    bare = re.sub(r"^https?://(www\.|m\.|mobile\.)?", "", canonical_url(url), flags=re.I)
+    host, slash, rest = bare.partition("/")
+    host = "twitter.com" if host.lower() == "x.com" else host.lower()
+    if host == "github.com":  # owner and repository are not case sensitive, paths below them are
+        owner, _, deeper = rest.partition("/")
+        repo, _, deeper = deeper.partition("/")
+        rest = "/".join(filter(None, (owner.lower(), repo.lower(), deeper)))
+    return f"{host}/{rest}".rstrip("/")
+
+
+def is_shortener(url: str) -> bool:
+    """True where a URL hides the one it leads to (t.co, lnkd.in)."""
+    return _host(url) in _SHORTENERS
+
+
+def is_social(url: str) -> bool:
+    """True for posts on social networks: where a work was seen, seldom the work."""
+    return _host(url) in _SOCIAL
+
+
+def _host(url: str) -> str:
+    m = re.match(r"https?://(?:www\.)?([^/?#]+)", url, re.I)
+    return m[1].lower() if m else ""
+
+
+def fold(text: str) -> str:
+    """For comparing words as people type them: case, accents and compatibility forms do not matter."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()
+
+
+def title_key(title: str) -> str:
+    """Equal for titles that differ in case, punctuation or accents only."""
+    return " ".join(re.findall(r"[^\W_]+", fold(title).replace("’", "'").replace("'", "")))
+
+
+def slug(text: str, limit: int = 60) -> str:
+    """An ASCII file stem of whole words: 'FlashAttention: Fast and…' -> 'flashattention-fast-and'."""
+    words = re.findall(r"[a-z0-9]+", fold(text).replace("’", "").replace("'", "").encode("ascii", "ignore").decode())
+    stem = ""
+    for word in words:
+        if stem and len(stem) + 1 + len(word) > limit:
+            break
+        stem = f"{stem}-{word}" if stem else word[:limit]
+    return stem or "note"

@@ -1,0 +1,91 @@
+"""A vault: every note, link and problem of one checkout."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from kb.index import Index, Progress, link_key, name_key
+from kb.links import Link
+from kb.note import Note
+from kb.problem import KbError, Problem
+
+
+def find_root(given: str | None = None) -> Path:
+    """The vault's root: `given` (--root), KB_ROOT, else the nearest folder upwards with mkdocs.yml and notes/."""
+    named = given or os.environ.get("KB_ROOT")
+    if named:
+        root = Path(named).expanduser().resolve()
+        if not (root / "notes").is_dir():
+            raise KbError(f"{named}: no vault there (no notes/ folder); `kb init {named}` makes one", 2)
+        return root
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "mkdocs.yml").is_file() and (folder / "notes").is_dir():
+            return folder
+    raise KbError("no vault here or above (mkdocs.yml beside notes/); `kb init` makes one, --root DIR names one", 2)
+
+
+class Library:
+    """Opening one brings the index up to date; the notes themselves are read when asked for."""
+
+    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+        self.root = root
+        self.index = Index(root, progress)
+
+    @cached_property
+    def notes(self) -> dict[str, Note]:
+        """Every note and page by path, in the order of paths."""
+        return {note.path: note for note in self.index.notes()}
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """What is wrong in single files; kb.check adds what is wrong between them."""
+        return sorted(self.index.problems())
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        best: dict[str, tuple[int, str]] = {}
+        for name, rank, path in self.index.names():
+            best[name] = min(best.get(name, (rank, path)), (rank, path))
+        return {name: path for name, (_, path) in best.items()}
+
+    def resolve(self, name: str) -> Note | None:
+        """The note meant by a path under notes/, an id, an alias or a title, in that order."""
+        path = self._names.get(name_key(name))
+        return self.notes[path] if path else None
+
+    def target(self, link: Link, source: Note) -> Note | None:
+        """The note a link leads to; a link without target ([[#heading]]) stays in its own."""
+        return self.resolve(link_key(link, source.path)) if link.target else source
+
+    @cached_property
+    def backlinks(self) -> dict[str, list[tuple[Note, Link]]]:
+        """For each note's path the links that lead to it, by the path and line they come from."""
+        found: dict[str, list[tuple[Note, Link]]] = {}
+        for note in self.notes.values():
+            for link in note.links:
+                if (target := self.target(link, note)) and target.path != note.path:
+                    found.setdefault(target.path, []).append((note, link))
+        return found
+
+    def find(self, name: str) -> Note:
+        """The note a person names on the command line, by any of its names or ids."""
+        path = self.index.resolve(name) or self._by_source(name)
+        if path is None:
+            raise KbError(f"no note '{name}'{self._suggest(name)}")
+        return next(self.index.notes("path = ?", (path,)))
+
+    def _by_source(self, text: str) -> str | None:
+        from kb.ids import identify
+
+        source = identify(text)
+        paths = self.index.works().get(source.token, []) if source else []
+        return paths[0] if paths else None
+
+    def _suggest(self, name: str) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(name_key(name), [n for n, rank, _ in self.index.names() if rank], 3, 0.6)
+        return f"; did you mean {' or '.join(near)}?" if near else "; `kb list` shows what there is"

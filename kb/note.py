@@ -1,0 +1,314 @@
+"""A note: the front-matter schema, and Markdown bytes -> Note and Problems. A mistake never stops the reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any
+
+from kb import frontmatter
+from kb.ids import ARXIV_ID, DOI, Source, identify, slug
+from kb.links import Link, find_links
+from kb.problem import Level, Problem
+
+FOLDERS = {  # where a kind's notes are filed
+    "paper": "papers", "talk": "talks", "lecture": "talks", "course": "courses", "post": "posts", "thread": "posts",
+    "book": "books", "code": "code", "tool": "code", "dataset": "datasets", "topic": "topics", "log": "topics",
+}  # fmt: skip
+KINDS = tuple(FOLDERS)
+PAGE = "page"  # the kind of what is a page of the site and no note: the guide, index.md
+STATUSES = ("inbox", "to-read", "reading", "read", "dropped")
+_NO_STATUS = {"topic", "log", PAGE}
+
+# A field's parser gives the value with its type, or raises ValueError with what is expected.
+_Parser = Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | dict):
+        raise ValueError("one line of text")
+    return " ".join(str(value).split())
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        raise ValueError("a list like [a, b]")
+    return [_text(v) for v in (value if isinstance(value, list) else [value]) if v not in ("", None)]
+
+
+def _tags(value: Any) -> list[str]:
+    found = _texts(re.split(r"[,\s]+", value) if isinstance(value, str) else value)
+    return list(dict.fromkeys(tag.lstrip("#") for tag in found))
+
+
+def _authors(value: Any) -> list[Any]:
+    people = value if isinstance(value, list) else [value]
+    found: list[Any] = []
+    for person in people:
+        if isinstance(person, dict):
+            if not set(person) <= {"family", "given", "suffix", "literal"} or not person:
+                raise ValueError("names, or {family: …, given: …}")
+            found.append({k: _text(v) for k, v in person.items()})
+        elif person:
+            found.append(_text(person))
+    return found
+
+
+def _date(value: Any) -> str:
+    text = _text(value)
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a date like 2025-01-04") from None
+    if len(text) != 10:
+        raise ValueError("a date like 2025-01-04")
+    return text
+
+
+def _published(value: Any) -> str:
+    text = _text(value)
+    return text if re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2]))?", text) else _date(text)
+
+
+def _year(value: Any) -> int:
+    if not re.fullmatch(r"[12]\d{3}", _text(value)):
+        raise ValueError("a year like 2020")
+    return int(value)
+
+
+def _rating(value: Any) -> int:
+    if _text(value) not in ("1", "2", "3", "4", "5"):
+        raise ValueError("a whole number from 1 to 5")
+    return int(value)
+
+
+def _flag(value: Any) -> bool:
+    text = _text(value).lower()
+    if text not in ("true", "false", "yes", "no"):
+        raise ValueError("true or false")
+    return text in ("true", "yes")
+
+
+def _choice(*names: str) -> _Parser:
+    def parse(value: Any) -> str:
+        text = _text(value)
+        if text.lower() not in names:
+            raise ValueError(f"one of {' '.join(names)}")
+        return text.lower()
+
+    return parse
+
+
+def _arxiv(value: Any) -> str:
+    text = re.sub(r"^(arxiv:|https?://arxiv\.org/(abs|pdf)/)", "", _text(value), flags=re.I)
+    if not (m := re.fullmatch(rf"({ARXIV_ID})(v\d+)?", text)):
+        raise ValueError('an arXiv id in quotes, like "2006.11239"')
+    return m[1]
+
+
+def _doi(value: Any) -> str:
+    text = re.sub(r"^(doi:\s*|https?://(dx\.)?doi\.org/)", "", _text(value), flags=re.I)
+    if not re.fullmatch(DOI, text):
+        raise ValueError("a DOI like 10.1000/182")
+    return text
+
+
+def _url(value: Any) -> str:
+    text = _text(value)
+    if not re.match(r"https?://[^\s/]", text):
+        raise ValueError("a URL that begins with http:// or https://")
+    return text
+
+
+def _urls(value: Any) -> list[str]:
+    return [_url(v) for v in _texts(value)]
+
+
+def _results(value: Any) -> list[dict[str, str]]:
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise ValueError("a list of {task, data, metric, value, where}")
+    return [{str(k): _text(v) for k, v in row.items()} for row in value]
+
+
+def _mapping(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("a mapping like {entry: article, pages: 1-9}")
+    return {str(k): _text(v) for k, v in value.items()}
+
+
+SCHEMA: dict[str, _Parser] = {  # in the order in which new keys are written
+    "title": _text, "kind": _choice(*KINDS, PAGE), "part_of": _text, "status": _choice(*STATUSES), "at": _text,
+    "authors": _authors, "year": _year, "venue": _text, "arxiv": _arxiv, "doi": _doi, "acl": _text, "openreview": _text,
+    "url": _url, "pdf": _url, "code": _url, "video": _url, "slides": _url, "paperpile": _url, "seen": _urls,
+    "added": _date, "started": _date, "finished": _date, "published": _published,
+    "tags": _tags, "aliases": _texts, "repro": _text, "cite": _text, "rating": _rating, "private": _flag,
+    "incomplete": _text, "imported": _texts, "wanted": _texts, "abstract": _text, "results": _results,
+    "bibtex": _mapping,
+}  # fmt: skip
+KEY_ORDER = tuple(SCHEMA)
+ID_KEYS = ("arxiv", "doi", "acl", "openreview", "url", "code", "video", "pdf", "slides", "seen", "paperpile")
+WORK_KEYS = ("arxiv", "doi", "acl", "openreview", "url", "code", "video", "pdf")  # who shares one is one work
+FOREIGN = {"cssclasses", "description", "template", "hide", "search", "icon", "publish", "permalink", "comments"}
+
+
+@dataclass(frozen=True)
+class Note:
+    """One Markdown file. `path` is relative to the vault's root; `meta` holds the front matter with its types, unknown
+    keys as text; `body` is what stands below it, beginning at line `body_line` of the file."""
+
+    id: str
+    path: str
+    meta: Mapping[str, Any]
+    body: str
+    body_line: int = 1
+    links: tuple[Link, ...] = field(default=())
+
+    @property
+    def title(self) -> str:
+        return str(self.meta.get("title") or self.id)
+
+    @property
+    def kind(self) -> str:
+        return str(self.meta.get("kind", ""))
+
+    @property
+    def status(self) -> str:
+        """Empty for topics, logs and pages; a work of which nobody said anything is in the inbox."""
+        return str(self.meta.get("status") or ("" if self.kind in _NO_STATUS else "inbox"))
+
+    @property
+    def private(self) -> bool:
+        return self.meta.get("private") is True
+
+    @property
+    def tags(self) -> list[str]:
+        return list(self.meta.get("tags") or [])
+
+    @property
+    def aliases(self) -> list[str]:
+        return list(self.meta.get("aliases") or [])
+
+    @property
+    def authors(self) -> list[str]:
+        return [author_name(a) for a in self.meta.get("authors") or []]
+
+    @property
+    def year(self) -> int | None:
+        found: int | None = self.meta.get("year")
+        return found
+
+    def sources(self) -> list[Source]:
+        """Every id and link by which the work is known."""
+        found = []
+        for key in WORK_KEYS:
+            if value := self.meta.get(key):
+                source = identify(str(value)) if key not in ("arxiv", "doi", "acl", "openreview") else None
+                found.append(source or Source(key, str(value)))
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """A row of `kb list --json`: what is known, nothing else."""
+        row = {"id": self.id, "title": self.title, "kind": self.kind, "status": self.status, "path": self.path}
+        known = {k: v for k, v in self.meta.items() if v not in ("", [], None, {})}
+        return (
+            {k: v for k, v in row.items() if v}
+            | {k: v for k, v in known.items() if k not in row}
+            | ({"authors": self.authors} if known.get("authors") else {})
+        )
+
+
+def author_name(author: Any) -> str:
+    """'Jonathan Ho' from a string or from {family, given}."""
+    if isinstance(author, Mapping):
+        parts = (author.get("given"), author.get("family"), author.get("suffix"), author.get("literal"))
+        return " ".join(str(p) for p in parts if p)
+    return str(author)
+
+
+def folder_kind(path: str) -> str:
+    """The kind a file has by its place under notes/: 'notes/papers/x.md' -> 'paper'."""
+    parts = PurePosixPath(path).parts[1:]
+    if parts[:1] == ("guide",) or parts[-1] == "index.md":
+        return PAGE
+    for kind, folder in FOLDERS.items():
+        if parts[:1] == (folder,) and len(parts) > 1:
+            return kind
+    return ""
+
+
+def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
+    """A file's bytes -> its note and what is wrong with it. `path` is relative to the root, with forward slashes."""
+    text, problems = _decode(data, path)
+    front = frontmatter.split(text)
+    raw, lines, faults = frontmatter.read(front)
+    problems += [Problem(path, f.line, f.check, f.message, f.hint, "error", f.fixable) for f in faults]
+    meta = _typed(raw, lines, path, problems)
+    stem = PurePosixPath(path).stem
+    if not front.closing and not front.faults:
+        hint = f"begin the file with ---, title: {_first_heading(front.body) or stem}, ---"
+        problems.append(Problem(path, 1, "front-matter", "no front matter", hint, "error", True))
+    elif not meta.get("title") and not front.faults:
+        problems.append(Problem(path, 1, "title", "no title", f"add `title: {_first_heading(front.body) or stem}`"))
+    meta.setdefault("title", _first_heading(front.body) or stem)
+    if not meta.get("kind") and (kind := folder_kind(path)):
+        meta["kind"] = kind
+    if slug(stem, 250) != stem.lower() and meta.get("kind") != PAGE:
+        hint = f"name it {slug(stem, 250)}.md"
+        problems.append(Problem(path, 0, "id", f"the file name '{stem}' is no id of a-z, 0-9 and -", hint, "warning"))
+    links = tuple(find_links(front.body, front.body_line))
+    return Note(stem, path, meta, front.body, front.body_line, links), problems
+
+
+def _decode(data: bytes, path: str) -> tuple[str, list[Problem]]:
+    try:
+        return data.decode("utf-8"), []
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"byte 0x{data[error.start]:02x} is no UTF-8"
+        problem = Problem(path, line, "encoding", message, "save the file as UTF-8")
+        return data.decode("utf-8", errors="replace"), [problem]
+
+
+def _typed(raw: Mapping[str, Any], lines: Mapping[str, int], path: str, problems: list[Problem]) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    for key, value in raw.items():
+        line = lines.get(key, 1)
+        parser = SCHEMA.get(key)
+        if parser is None:
+            meta[key] = value
+            if key not in FOREIGN:
+                problems.append(_unknown(key, path, line))
+            continue
+        if value in ("", None):
+            continue
+        try:
+            meta[key] = parser(value)
+        except ValueError as error:
+            level: Level = "error"
+            shown = value if isinstance(value, str) else str(value)[:60]
+            problems.append(Problem(path, line, "schema", f"{key}: '{shown}' is not {error}", f"write {error}", level))
+            if key == "title":
+                meta[key] = str(value)
+    return meta
+
+
+def _unknown(key: str, path: str, line: int) -> Problem:
+    import difflib
+
+    near = difflib.get_close_matches(key.lower(), SCHEMA, 1, 0.7)
+    hint = f"did you mean '{near[0]}'?" if near else "kb keeps it and does nothing with it"
+    return Problem(path, line, "unknown-key", f"unknown key '{key}'", hint, "warning" if near else "info", False)
+
+
+def _first_heading(body: str) -> str:
+    m = re.search(r"^#\s+(.+?)\s*#*\s*$", body[:5000], re.M)
+    return m[1] if m else ""
+
+
+def shown_authors(names: list[str]) -> str:
+    """'Ho, Jain & Abbeel' as 'Ho et al.' where there are more than two."""
+    family = [name.split()[-1] if name.split() else name for name in names]
+    return f"{family[0]} et al." if len(family) > 2 else " & ".join(family)
