@@ -1,4 +1,4 @@
-"""Mended mojibake: UTF-8 that was once read as Windows-1252 or Windows-1254, repaired where only one reading is possible.
+"""Mended mojibake: UTF-8 that was read as Windows-1252 or Windows-1254, repaired where one reading is possible.
 
 ftfy mends most of it. What it cannot know are bytes that Windows-1254 (Turkish) has no character for and that were
 dropped on the way: `ğ—ªğ—®ğ˜` was `𝗪𝗮𝘁`. A lost byte is put back where exactly one choice gives a character that people
@@ -54,7 +54,7 @@ def _character(run: str) -> str:
 
 
 def _fillings(known: bytes) -> set[str]:
-    """Every character of four bytes that becomes `known` when its bytes without a Windows-1254 character are dropped."""
+    """Every character of four bytes that is `known` without those that Windows-1254 has no character for."""
     found = set()
     missing = 4 - len(known)
     for places in {tuple(sorted(p)) for p in product(range(1, 4), repeat=missing) if len(set(p)) == missing}:
@@ -71,4 +71,9 @@ def _fillings(known: bytes) -> set[str]:
 
 def _is_written(code: int) -> bool:
     """Bold letters that posts on social networks are made of, and emoji."""
-    return code in _PLAIN_SANS_BOLD or 0x1F300 <= code <= 0x1F64F or 0x1F680 <= code <= 0x1F6FF or 0x1F900 <= code <= 0x1FAFF
+    return (
+        code in _PLAIN_SANS_BOLD
+        or 0x1F300 <= code <= 0x1F64F
+        or 0x1F680 <= code <= 0x1F6FF
+        or 0x1F900 <= code <= 0x1FAFF
+    )

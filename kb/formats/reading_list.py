@@ -1,0 +1,201 @@
+"""A Markdown reading list -> works and topics as a careful person would file them, every line accounted for.
+
+The outline (kb.formats.outline) says what stands under what; a reference (kb.formats.reference) says what a line names.
+Here it is decided what becomes a note: a line that names a work is an item, a heading over items is a topic, a heading
+over prose with `**Date:**` or a link is that work's notes, and what is said about either is kept in its own words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from kb.formats import reference as refs
+from kb.formats.filing import Context, Filer
+from kb.formats.items import (
+    COURSE,
+    KIND_WORDS,
+    NAMED,
+    SCHOOL,
+    STATE_WORDS,
+    TODO,
+    Item,
+    ReadingList,
+    generic,
+    is_bare_url,
+    linked_image,
+    named_after,
+)  # fmt: skip
+from kb.formats.outline import Entry, Line, Section, label_of, outline, read_lines
+from kb.ids import slug
+
+
+def read_reading_list(text: str, name: str) -> ReadingList:
+    """The text of a list, `name` its file's name -> what it holds. Reads anything; never raises."""
+    return _Reader(text, name).read()
+
+
+class _Reader:
+    """The headings and labels of a list; what stands under them goes to the filer."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self.lines = read_lines(text)
+        self.filer = Filer(self.lines, Item(named_after(re.sub(r"\.\w+$", "", name)) or "Reading list", "topic"))
+        self.structure: set[int] = set()
+
+    def read(self) -> ReadingList:
+        tree = outline(self.lines)
+        first = next((line for line in self.lines if line.kind not in ("blank", "structure")), None)
+        context = Context(self.filer.list)
+        if tree.sections and first is tree.sections[0].line and first is not None and first.level == 1:
+            top = tree.sections.pop(0)
+            self.filer.note(self.filer.list, first)
+            self.filer.list.title = refs.parse_reference(top.title).title or self.filer.list.title
+            self._entries(top.entries, context)
+            tree.sections[:0] = top.sections
+        self._entries(tree.entries, context)
+        for section in tree.sections:
+            self._section(section, context)
+        for line in self.lines:
+            if line.kind == "structure" and "://" in line.raw:  # no link is lost, not even a tool's own
+                self.filer.list.body += ["", line.raw.strip()]
+        self.structure |= {line.no for line in self.lines if line.kind == "structure"}
+        said = {s.token: item.kind for item in self.filer.items if item.said for s in item.sources}
+        for item in self.filer.items:  # what the list says of a work in one place holds in all
+            item.kind = next((said[s.token] for s in item.sources if s.token in said), item.kind)
+        return ReadingList(self.filer.items, self.structure)
+
+    # Headings
+
+    def _section(self, section: Section, context: Context) -> None:
+        assert section.line is not None
+        if self._is_work(section):
+            self._work(section, context)
+            return
+        inner = self._under(section.title, section.line, context)
+        self._entries(section.entries, inner)
+        for child in section.sections:
+            self._section(child, inner)
+
+    def _under(self, title: str, line: Line, context: Context, course: bool = False) -> Context:
+        """The context below a heading: a word like `Papers` changes what items are, anything else is a topic."""
+        word = re.sub(r"[\s:]+$", "", refs.parse_reference(title).title).lower()
+        if word in KIND_WORDS or word in STATE_WORDS:
+            self.structure.add(line.no)
+            kind, status = KIND_WORDS.get(word, ""), STATE_WORDS.get(word, "")
+            return replace(context, kind=kind or context.kind, status=status or context.status, names=word in NAMED)
+        topic = self._topic(title, line, context, course)
+        tag = slug(topic.title, 40)
+        tags = context.tags if course else tuple(dict.fromkeys((*context.tags, tag)))
+        return Context(topic, tags, context.kind, context.status, part_of=topic if course else None)
+
+    def _topic(self, title: str, line: Line, context: Context, course: bool) -> Item:
+        ref = refs.parse_reference(re.sub(r"[\s:]+$", "", title))
+        topic = Item(ref.title or title, "course" if course else "topic")
+        if ref.private:
+            topic.meta["private"] = True
+        topic.body += [ref.remark] if ref.remark else []
+        if m := re.fullmatch(r"(.+?)\s+(\([^()]*\))", topic.title):
+            topic.title, topic.body = m[1], [*topic.body, m[2]]
+        topic.part_of = context.home if context.home is not self.filer.list else None
+        if course and context.tags:
+            topic.meta["tags"] = list(context.tags)
+        self.filer.file(topic, context, line)
+        return topic
+
+    def _is_work(self, section: Section) -> bool:
+        """A heading over `**Date:**`, `**Paper:** <url>` and the like, or with a year or link of its own, is a work."""
+        assert section.line is not None
+        ref = refs.parse_reference(section.title)
+        if ref.year or ref.urls:
+            return True
+        texts = [line for entry in section.entries if entry.head.kind == "text" for line in entry.lines]
+        found = [m[0] for line in texts if (m := refs.meta_line(line.text))]
+        return any(name in refs.DATES or name in refs.ROLES for name in found)
+
+    def _work(self, section: Section, context: Context) -> None:
+        """A heading whose section is about one work: labelled lines are its metadata, the rest its notes."""
+        assert section.line is not None
+        ref = refs.parse_reference(section.title)
+        item = self.filer.item_of(ref, context)
+        item.title = item.title or section.title
+        first, last = section.line.no, max(line.no for line in section.walk())
+        taken: set[int] = set()
+        undated = False
+        for line in section.walk():
+            m = refs.meta_line(line.text) if line.kind == "text" else None
+            if m and self.filer.labelled(item, *m):
+                taken.add(line.no)
+            undated |= m is not None and m[0] in refs.DATES and bool(TODO.match(m[1]))
+        body = [self.filer.text[no - 1] if no not in taken else None for no in range(first + 1, last + 1)]
+        item.body += [linked_image(line) for line in body if line is not None]
+        if not item.meta.get("status"):
+            started = "reading" if item.meta.get("started") else "to-read" if undated else ""
+            item.meta["status"] = "read" if item.meta.get("finished") else started or context.status
+        self.filer.known_kind(item, context)
+        self.filer.file(item, context, *section.walk())
+
+    # Entries
+
+    def _entries(self, entries: list[Entry], context: Context) -> None:
+        last: Item | None = None  # what prose right below is about
+        held: Context | None = None  # a label like **Papers** holds until the next one
+        n = 0
+        while n < len(entries):
+            entry, here = entries[n], held or context
+            if (label := self._label(entry, entries[n + 1 :])) is not None:
+                title, scope, holds = label
+                inner = self._labelled(title, entry, entries[n + 1 : n + 1 + scope], context if holds else here)
+                held, last = (inner if holds else held), None
+                n += 1 + scope
+                continue
+            n += 1
+            if entry.head.kind == "bullet" and not entry.head.text and not entry.children and len(entry.lines) == 1:
+                self.structure.add(entry.head.no)  # a bullet with nothing behind it
+                continue
+            following = entries[n] if n < len(entries) else None
+            if following and self._completes(entry, following):
+                entry = Entry([*entry.lines, *following.lines], entry.children + following.children)
+                n += 1
+            if self.filer.is_item(entry, here, nested=False):
+                last, self.filer.after_prose = self.filer.item(entry, here), False
+            else:
+                last = self.filer.prose(entry, here, last)
+                self.filer.after_prose = last is not None
+
+    def _label(self, entry: Entry, after: list[Entry]) -> tuple[str, int, bool] | None:
+        """A line that acts as a heading: its words, how many entries stand under it, and whether it holds on below.
+        None for any other line."""
+        if entry.head.kind != "text" or entry.head.linked or entry.children or len(entry.lines) > 1:
+            return None
+        bold = label_of(entry.head)
+        title = bold or entry.head.text
+        bullets = next((n for n, e in enumerate(after) if e.head.kind != "bullet"), len(after))
+        word = re.sub(r"[\s:]+$", "", title).lower()
+        if bold and (word in KIND_WORDS or word in STATE_WORDS):
+            return title, 0, True
+        if not bullets or len(title.split()) > 8 or (not bold and title.endswith((".", "!", "?", ","))):
+            return None
+        known = word in KIND_WORDS or word in STATE_WORDS
+        named = after[0].head.linked or after[0].head.task
+        return (title, bullets, False) if named or known else None
+
+    def _labelled(self, title: str, entry: Entry, scope: list[Entry], context: Context) -> Context:
+        """File what stands under a label; the context it makes."""
+        if scope and is_bare_url(scope[0].head.text) and not any(e.head.linked for e in scope[1:]):
+            lines = [replace(entry.head, text=f"{title.rstrip(':')}: {scope[0].head.text}")]
+            self.filer.item(Entry([*lines, *scope[0].lines[1:]], scope[1:]), context, extra=scope[0].head)
+            return context
+        text = " ".join(e.head.text for e in scope)
+        lectures = any(re.match(r"lecture\b", e.head.text, re.I) for e in scope) or "list=PL" in text
+        course = bool(scope) and (lectures or bool(COURSE.search(title) or SCHOOL.search(title)))
+        inner = self._under(title, entry.head, context, course)
+        if scope:
+            self._entries(scope, inner)
+        return inner
+
+    def _completes(self, entry: Entry, following: Entry) -> bool:
+        """`Watch the full video <url>` right below an entry without a link is that entry's link."""
+        if entry.head.kind != "bullet" or entry.head.linked or not following.head.linked or entry.head.task:
+            return False
+        return following.head.kind == "bullet" and bool(generic(refs.parse_reference(following.head.text).title))

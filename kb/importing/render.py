@@ -1,0 +1,203 @@
+"""Items of lists -> the text of notes: new notes whole, old notes with what the lists changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from kb import frontmatter
+from kb.formats.items import Item, Mention
+from kb.importing.catalogue import item_key
+from kb.library import Library
+from kb.merging import merge_lines, merge_meta
+from kb.note import KEY_ORDER, STATUSES, Note, parse_note
+
+_PROGRESS = ("", "inbox", "to-read", "reading", "read")
+
+
+@dataclass
+class Filing:
+    """One item of a list and the note it goes to. `skip` says why it goes to none."""
+
+    list: str
+    item: Item
+    id: str = ""
+    path: str = ""
+    merged: bool = False
+    base: Item | None = None
+    skip: str = ""
+
+    @property
+    def line(self) -> int:
+        return min(self.item.lines, default=0)
+
+    @property
+    def key(self) -> str:
+        return item_key(self.item)
+
+
+@dataclass
+class PlannedNote:
+    """A note that an import makes or changes. `action` is created, updated or unchanged."""
+
+    id: str
+    path: str
+    action: str
+    filings: list[Filing]
+    data: bytes
+    before: bytes | None
+    conflicts: list[str] = field(default_factory=list)
+
+    @property
+    def places(self) -> list[dict[str, Any]]:
+        return [{"file": filing.list, "line": filing.line} for filing in self.filings]
+
+
+class Renderer:
+    """Items -> the text of notes. `targets` says where each item of the lists goes, `bases` the same by key."""
+
+    def __init__(
+        self, targets: Mapping[int, Filing], bases: Mapping[str, Filing], library: Library, today: date
+    ) -> None:
+        self.targets, self.bases, self.library, self.today = targets, bases, library, today
+
+    def create(self, path: str, filings: list[Filing]) -> PlannedNote:
+        first = filings[0]
+        meta = self.meta(first.item) | {"added": first.item.meta.get("added", self.today.isoformat())}
+        for other in filings[1:]:
+            self._join(meta, other.item)
+        meta["imported"] = [f"{f.list}:{f.line}" for f in filings]
+        meta["kind"] = next((f.item.kind for f in filings if f.item.said), meta["kind"])
+        if meta.get("wanted"):
+            meta["wanted"] = [target for target in meta["wanted"] if not self.library.index.resolve(target)]
+        ordered = {key: meta[key] for key in KEY_ORDER if meta.get(key)}
+        body = "\n\n".join(filter(None, (self.body(f.item) for f in filings)))
+        data = frontmatter.compose(ordered, body).encode()
+        return PlannedNote(first.id, path, "created", filings, data, None)
+
+    def _join(self, meta: dict[str, Any], item: Item) -> None:
+        """A second place where a work stands: what the first did not say, and the status that is further on."""
+        more = self.meta(item)
+        for key, value in more.items():
+            if key in ("tags", "aliases", "seen", "wanted"):
+                meta[key] = list(dict.fromkeys([*meta.get(key, []), *value]))
+            elif key == "status":
+                meta[key] = max(meta.get(key, ""), value, key=_PROGRESS.index)
+            elif key != "incomplete":
+                meta.setdefault(key, value)
+
+    def meta(self, item: Item) -> dict[str, Any]:
+        """An item's front matter as it stands in a note."""
+        meta = {"title": item.title, "kind": item.kind} | {
+            k: v for k, v in item.meta.items() if v not in ("", [], None)
+        }
+        if item.kind not in ("topic", "log"):
+            meta.setdefault("status", "inbox")
+        parent = self._filing(item.part_of) if item.part_of else None
+        if parent and not parent.skip:
+            meta["part_of"] = parent.id
+        return meta
+
+    def _filing(self, item: Item) -> Filing | None:
+        return self.targets.get(id(item)) or self.bases.get(item_key(item))
+
+    def body(self, item: Item) -> str:
+        """An item's text; where another item stands in it, a link to its note."""
+        lines: list[str] = []
+        shown: set[str] = set()
+        for part in item.body:
+            if isinstance(part, str):
+                if lines and _is_link(lines[-1]) and part.strip() and not part.lstrip().startswith(("-", "*", "+")):
+                    lines.append("")
+                lines.append(part)
+                continue
+            text = self._mention(part)
+            if text in shown:
+                continue
+            shown.add(text)
+            if lines and lines[-1].strip() and not part.indent and not _is_item(lines[-1]):
+                lines.append("")
+            lines.append(text)
+        return "\n".join(lines).strip("\n")
+
+    def _mention(self, mention: Mention) -> str:
+        filing = self._filing(mention.item)
+        known = filing is not None and not filing.skip
+        name = f"[[{filing.id}]]" if known and filing else mention.item.title
+        return f"{mention.indent}{mention.marker} {name}"
+
+    def update(self, note: Note, filings: list[Filing]) -> PlannedNote:
+        """An old note with what the lists changed since they were last imported."""
+        before = (self.library.root / note.path).read_bytes()
+        text, conflicts = before.decode("utf-8"), []
+        by_hand = not note.meta.get("imported")
+        for filing in filings:
+            current = (
+                self.library.notes[note.path] if text.encode() == before else parse_note(text.encode(), note.path)[0]
+            )
+            changes, stuck = self._meta_changes(current, filing, by_hand)
+            text = frontmatter.edit(text, changes, KEY_ORDER) if changes else text
+            text, clean = self._body_changes(text, filing, by_hand)
+            theirs = self.meta(filing.item)
+            conflicts += [f"{key} stays {note.meta.get(key, '')}; the list says {theirs.get(key, '')}" for key in stuck]
+            conflicts += [] if clean else ["text that you edited stays as you wrote it"]
+        action = "unchanged" if text.encode() == before else "updated"
+        return PlannedNote(note.id, note.path, action, filings, text.encode(), before, conflicts)
+
+    def _meta_changes(self, note: Note, filing: Filing, by_hand: bool) -> tuple[dict[str, Any], list[str]]:
+        theirs = self.meta(filing.item)
+        place = f"{filing.list}:{filing.line}"
+        if filing.base is not None:
+            changes, stuck = merge_meta(self.meta(filing.base), note.meta, theirs)
+            if changes.get("status") in STATUSES and "started" in theirs and "started" not in note.meta:
+                changes["started"] = theirs["started"]
+            return changes, stuck
+        imported = note.meta.get("imported", [])
+        if place in imported:
+            return {}, []
+        changes = {
+            k: v for k, v in theirs.items() if k not in note.meta and k not in ("incomplete", "part_of", "status")
+        }
+        if note.meta.get("authors"):
+            changes.pop("incomplete", None)
+        for key in ("seen", "aliases"):
+            new = [v for v in theirs.get(key, []) if v not in note.meta.get(key, []) and v not in note.meta.values()]
+            changes[key] = [*note.meta.get(key, []), *new] if new else None
+            if not new:
+                del changes[key]
+        status, stuck = theirs.get("status", ""), []
+        if status in _PROGRESS and note.status in _PROGRESS and _PROGRESS.index(status) > _PROGRESS.index(note.status):
+            if not by_hand:
+                changes["status"] = status
+            else:
+                stuck = ["status"]
+                for key in ("started", "finished"):
+                    changes.pop(key, None)
+        return changes | {"imported": [*imported, place]}, stuck
+
+    def _body_changes(self, text: str, filing: Filing, by_hand: bool) -> tuple[str, bool]:
+        theirs = self.body(filing.item)
+        front = frontmatter.split(text)
+        head = text[: len(text) - len(front.body)]
+        if filing.base is not None:
+            base = self.body(filing.base)
+            if base == theirs:
+                return text, True
+            merged, clean = merge_lines(base.split("\n"), front.body.split("\n"), theirs.split("\n"))
+            return head + "\n".join(merged), clean
+        present = {line.strip() for line in front.body.splitlines()}
+        if not theirs or all(line.strip() in present for line in theirs.splitlines()):
+            return text, True
+        heading = f"## From {filing.list}\n\n" if by_hand else ""
+        body = front.body.rstrip("\n")
+        return f"{head}{body}\n\n{heading}{theirs}\n" if body else f"{head}\n{heading}{theirs}\n", True
+
+
+def _is_link(line: str) -> bool:
+    return line.rstrip().endswith("]]") and line.lstrip()[:1] in ("-", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+
+
+def _is_item(line: str) -> bool:
+    return line.lstrip()[:1] in ("-", "*", "+") or line.lstrip().partition(".")[0].isdigit()
