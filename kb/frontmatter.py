@@ -215,7 +215,7 @@ def edit(text: str, changes: Mapping[str, object], order: tuple[str, ...] = ()) 
     front = split(text)
     if front.faults:
         raise KbError(f"line {front.faults[0].line}: {front.faults[0].message}; {front.faults[0].hint}")
-    newline = "\r\n" if (front.opening or text.partition("\n")[0] + "\n").endswith("\r\n") else "\n"
+    newline = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
     lines = list(front.lines)
     for key, value in changes.items():
         _set(lines, key, value, order, newline)

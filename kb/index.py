@@ -243,7 +243,8 @@ class Index:
     def problems(self) -> list[Problem]:
         """What is wrong in single files."""
         sql = 'SELECT path, line, "check", message, hint, level, fixable FROM problems JOIN notes USING(n)'
-        return [Problem(p, n, name, said, hint, level, bool(fix)) for p, n, name, said, hint, level, fix in self.rows(sql)]
+        found = self.rows(sql)
+        return [Problem(p, n, name, said, hint, level, bool(safe)) for p, n, name, said, hint, level, safe in found]
 
     def resolve(self, name: str) -> str | None:
         """The path of the note a name means: its path under notes/, its id, an alias or its title, in that order."""

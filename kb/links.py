@@ -12,11 +12,11 @@ from typing import Any
 # An escaped pipe, as tables need it, separates too. The same pattern renders the links on the site.
 WIKILINK = r"(?<!\\)(!?)\[\[([^\[\]\|#\n\\]*)(?:#([^\[\]\|\n\\]+))?(?:\\?\|([^\[\]\n]+))?\]\]"
 _WIKILINK = re.compile(WIKILINK)
-_MARKDOWN = re.compile(
+MARKDOWN_LINK = re.compile(
     r"(?<![!\\])\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]"
     r"\(<?([^\s()<>#]*\.md)(?:#([^\s()<>]*))?>?(?:\s+\"[^\"\n]*\")?\)"
 )
-_SKIP = re.compile(
+SKIP = re.compile(
     r"^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*(?:\n(?:[^\n]*\n)*?[ \t>]*(?P=fence)[`~]*[ \t]*$|[\s\S]*\Z)"
     r"|<!--[\s\S]*?(?:-->|\Z)"
     r"|(?<![`\\])(?P<tick>`+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`)"
@@ -47,7 +47,7 @@ def blank_skipped(body: str) -> str:
     """The text with code, math and comments turned into spaces; lengths and line ends stay."""
     if not re.search(r"[`~$]|<!--", body):
         return body
-    return _SKIP.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), body)
+    return SKIP.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), body)
 
 
 def find_links(body: str, first_line: int = 1) -> Iterator[Link]:
@@ -56,7 +56,7 @@ def find_links(body: str, first_line: int = 1) -> Iterator[Link]:
         return
     text = blank_skipped(body)
     starts = [0, *accumulate(len(line) + 1 for line in body.split("\n"))]
-    for m in sorted([*_WIKILINK.finditer(text), *_MARKDOWN.finditer(text)], key=lambda m: m.start()):
+    for m in sorted([*_WIKILINK.finditer(text), *MARKDOWN_LINK.finditer(text)], key=lambda m: m.start()):
         line = first_line + bisect_right(starts, m.start()) - 1
         if m.re is _WIKILINK:
             bang, target, heading, label = (part or "" for part in m.groups())

@@ -85,8 +85,6 @@ class Filer:
                 item.meta[key] = value
         if ref.private:
             item.meta["private"] = True
-        if ref.wanted:
-            item.meta["wanted"] = ref.wanted
         merge_meta(item.meta, refs.link_meta(ref))
         return item
 

@@ -17,7 +17,8 @@ _ESCAPES = {
     "^": r"\textasciicircum{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "–": "--", "—": "---",
 }  # fmt: skip
-_LIGATURE = re.compile(r"(?<=[-–—])(?=[-–—])|(?<=')(?=')|(?<=[`!?])(?=`)|(?<=<)(?=<)|(?<=>)(?=>)")  # TeX would join these
+# What TeX would join: dashes, quotes, the openings of Spanish.
+_LIGATURE = re.compile(r"(?<=[-–—])(?=[-–—])|(?<=')(?=')|(?<=[`!?])(?=`)|(?<=<)(?=<)|(?<=>)(?=>)")
 
 # An accent or a letter of its own, as it stands in names outside braces.
 _LETTER = re.compile(

@@ -224,10 +224,10 @@ def _credits(title: str, ref: Reference) -> str:
     if (m := re.search(r",\s+([A-Z][\w.]+(?: [A-Z][\w.]+)?)$", title)) and m[1].lower().replace(" ", "") in host:
         ref.venue = m[1]
         return title[: m.start()]
-    if m := re.search(r"\s+[-–—]\s+([A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){1,2})$", title):
-        if all(word.lower() in host for word in m[1].split()):
-            ref.authors = [m[1]]
-            return title[: m.start()]
+    m = re.search(r"\s+[-–—]\s+([A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){1,2})$", title)
+    if m and all(word.lower() in host for word in m[1].split()):
+        ref.authors = [m[1]]
+        return title[: m.start()]
     return title
 
 

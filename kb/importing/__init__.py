@@ -8,6 +8,7 @@ changed goes into the notes; what a person changed in them stays.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -20,6 +21,7 @@ from kb.formats.reading_list import read_reading_list
 from kb.ids import slug
 from kb.importing.catalogue import Catalogue, item_key
 from kb.importing.render import Filing, PlannedNote, Renderer
+from kb.importing.review import Edit
 from kb.library import Library
 from kb.note import FOLDERS
 from kb.problem import KbError
@@ -64,13 +66,19 @@ class Plan:
         }
 
 
-def plan_import(library: Library, files: Mapping[str, bytes], today: date | None = None) -> Plan:
-    """What importing these lists (file name -> bytes) would do to the vault."""
+def plan_import(
+    library: Library,
+    files: Mapping[str, bytes],
+    today: date | None = None,
+    edits: Mapping[str, Edit] | None = None,
+) -> Plan:
+    """What importing these lists (file name -> bytes) would do to the vault; `edits` are what a person said of the
+    item at a place (list:line) in review."""
     plan = Plan([_read_list(library, name, data) for name, data in files.items()], [], today or date.today())
     catalogue = Catalogue(library)
     known = set(library.notes)
     for file in plan.files:
-        _assign(file, catalogue, library, known)
+        _assign(file, catalogue, library, edits or {})
     plan.notes = list(_plan_notes(library, plan, known))
     return plan
 
@@ -111,29 +119,47 @@ def _distant(old: bytes, new: bytes) -> bool:
     return len(before) > 3 and len(before & after) < 0.2 * min(len(before), len(after))
 
 
-def _assign(file: ListFile, catalogue: Catalogue, library: Library, known: set[str]) -> None:
+def _assign(file: ListFile, catalogue: Catalogue, library: Library, edits: Mapping[str, Edit]) -> None:
     """Give each item of a list its note, an old one where the work has one."""
-    recorded = {row["key"]: row for row in file.record.get("items", [])}
+    recorded: dict[str, list[dict[str, Any]]] = {}
+    for row in file.record.get("items", []):
+        recorded.setdefault(row["key"], []).append(row)
     bases: dict[str, list[Item]] = {}
     for item in file.before.items if file.before else []:
         bases.setdefault(item_key(item), []).append(item)
     by_id = {note.id: note.path for note in library.notes.values()}
+    here: Counter[str] = Counter()
     for item in [*file.now.items[1:], file.now.items[0]]:  # the list itself last: an id goes to a work first
         earlier = bases.get(item_key(item))
-        filing = Filing(file.name, item, base=earlier.pop(0) if earlier else None)
+        filing = Filing(file.name, item, base=earlier.pop(0) if earlier else None, key=item_key(item))
         file.filings.append(filing)
-        row = recorded.get(filing.key)
+        here[filing.imported] += 1  # a line with two papers has two places
+        filing.place = filing.imported + (f".{here[filing.imported]}" if here[filing.imported] > 1 else "")
+        rows = recorded.get(filing.key)
+        row = filing.row = rows.pop(0) if rows else None
+        edit = edits.get(filing.place)
+        if (row and row.get("skipped")) or (edit and edit.skip):
+            filing.skip = "left out in review"
+            continue
+        if edit:
+            _edit(item, edit)
         path = catalogue.find(item) or (by_id.get(row["id"]) if row else None)
         if path is None and row is not None and filing.base is not None:
             filing.skip = f"its note '{row['id']}' was removed since the last import; kb add files it again"
             continue
         filing.merged = bool(row["merged"]) if row else path is not None
         if path is None:
-            filing.id = _new_id(item, catalogue.taken)
+            filing.id = edit.id if edit else _new_id(item, catalogue.taken)
             path = f"notes/{FOLDERS[item.kind]}/{filing.id}.md"
             catalogue.taken.add(filing.id.casefold())
             catalogue.add(path, filing.id, item.meta | {"kind": item.kind}, [item.title, *item.meta.get("aliases", [])])
         filing.path, filing.id = path, catalogue.notes[path][0]
+
+
+def _edit(item: Item, edit: Edit) -> None:
+    item.kind, item.title = edit.kind, edit.title
+    if edit.status:
+        item.meta["status"] = edit.status
 
 
 def _new_id(item: Item, taken: set[str]) -> str:
@@ -198,11 +224,9 @@ def apply(library: Library, plan: Plan) -> None:
 
 def _record(file: ListFile) -> bytes:
     """What the next import of this list must know: the note of each item."""
-    rows = [
-        {"key": f.key, "id": f.id, "line": f.line, "merged": f.merged}
-        for f in sorted(file.filings, key=lambda f: f.line)
-        if not f.skip
-    ]
-    gone = [row for row in file.record.get("items", []) if row["key"] in {f.key for f in file.filings if f.skip}]
-    record = {"schema": 1, "list": file.name, "items": rows + gone}
+    rows = []
+    for f in sorted(file.filings, key=lambda f: f.line):
+        row: dict[str, Any] = {"key": f.key, "id": f.id, "line": f.line, "merged": f.merged}
+        rows.append((f.row or row | {"skipped": True}) if f.skip else row)
+    record = {"schema": 1, "list": file.name, "items": rows}
     return (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode()

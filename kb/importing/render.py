@@ -10,7 +10,9 @@ from typing import Any
 from kb import frontmatter
 from kb.formats.items import Item, Mention
 from kb.importing.catalogue import item_key
+from kb.index import name_key
 from kb.library import Library
+from kb.links import find_links
 from kb.merging import merge_lines, merge_meta
 from kb.note import KEY_ORDER, STATUSES, Note, parse_note
 
@@ -19,7 +21,9 @@ _PROGRESS = ("", "inbox", "to-read", "reading", "read")
 
 @dataclass
 class Filing:
-    """One item of a list and the note it goes to. `skip` says why it goes to none."""
+    """One item of a list and the note it goes to. `skip` says why it goes to none, `place` is where it stands
+    (list:line), `key` what it was known by before a review gave it another title, `row` what the last import recorded
+    of it."""
 
     list: str
     item: Item
@@ -28,14 +32,17 @@ class Filing:
     merged: bool = False
     base: Item | None = None
     skip: str = ""
+    place: str = ""
+    key: str = ""
+    row: dict[str, Any] | None = None
 
     @property
     def line(self) -> int:
         return min(self.item.lines, default=0)
 
     @property
-    def key(self) -> str:
-        return item_key(self.item)
+    def imported(self) -> str:
+        return f"{self.list}:{self.line}" if self.line else self.list
 
 
 @dataclass
@@ -62,26 +69,31 @@ class Renderer:
         self, targets: Mapping[int, Filing], bases: Mapping[str, Filing], library: Library, today: date
     ) -> None:
         self.targets, self.bases, self.library, self.today = targets, bases, library, today
+        self.ids = {filing.id for filing in targets.values() if not filing.skip}
 
     def create(self, path: str, filings: list[Filing]) -> PlannedNote:
         first = filings[0]
         meta = self.meta(first.item) | {"added": first.item.meta.get("added", self.today.isoformat())}
         for other in filings[1:]:
             self._join(meta, other.item)
-        meta["imported"] = [f"{f.list}:{f.line}" for f in filings]
+        meta["imported"] = list(dict.fromkeys(f.imported for f in filings))
         meta["kind"] = next((f.item.kind for f in filings if f.item.said), meta["kind"])
-        if meta.get("wanted"):
-            meta["wanted"] = [target for target in meta["wanted"] if not self.library.index.resolve(target)]
-        ordered = {key: meta[key] for key in KEY_ORDER if meta.get(key)}
         body = "\n\n".join(filter(None, (self.body(f.item) for f in filings)))
+        meta["wanted"] = self._wanted(body)
+        ordered = {key: meta[key] for key in KEY_ORDER if meta.get(key)}
         data = frontmatter.compose(ordered, body).encode()
         return PlannedNote(first.id, path, "created", filings, data, None)
+
+    def _wanted(self, body: str) -> list[str]:
+        """The [[links]] of a list that lead to no note: they came with it, and are no mistake of the person's."""
+        targets = dict.fromkeys(link.target for link in find_links(body) if link.wiki and link.target)
+        return [t for t in targets if name_key(t) not in self.ids and not self.library.index.resolve(t)]
 
     def _join(self, meta: dict[str, Any], item: Item) -> None:
         """A second place where a work stands: what the first did not say, and the status that is further on."""
         more = self.meta(item)
         for key, value in more.items():
-            if key in ("tags", "aliases", "seen", "wanted"):
+            if key in ("tags", "aliases", "seen"):
                 meta[key] = list(dict.fromkeys([*meta.get(key, []), *value]))
             elif key == "status":
                 meta[key] = max(meta.get(key, ""), value, key=_PROGRESS.index)
@@ -134,28 +146,33 @@ class Renderer:
         text, conflicts = before.decode("utf-8"), []
         by_hand = not note.meta.get("imported")
         for filing in filings:
-            current = (
-                self.library.notes[note.path] if text.encode() == before else parse_note(text.encode(), note.path)[0]
-            )
+            current = parse_note(text.encode(), note.path)[0]
             changes, stuck = self._meta_changes(current, filing, by_hand)
             text = frontmatter.edit(text, changes, KEY_ORDER) if changes else text
             text, clean = self._body_changes(text, filing, by_hand)
             theirs = self.meta(filing.item)
             conflicts += [f"{key} stays {note.meta.get(key, '')}; the list says {theirs.get(key, '')}" for key in stuck]
             conflicts += [] if clean else ["text that you edited stays as you wrote it"]
+        if text.encode() != before:
+            text = self._with_wanted(text, note)
         action = "unchanged" if text.encode() == before else "updated"
         return PlannedNote(note.id, note.path, action, filings, text.encode(), before, conflicts)
 
+    def _with_wanted(self, text: str, note: Note) -> str:
+        known = {link.target for link in note.links}
+        new = [t for t in self._wanted(frontmatter.split(text).body) if t not in known]
+        wanted = [*note.meta.get("wanted", []), *new]
+        return frontmatter.edit(text, {"wanted": wanted}, KEY_ORDER) if new else text
+
     def _meta_changes(self, note: Note, filing: Filing, by_hand: bool) -> tuple[dict[str, Any], list[str]]:
         theirs = self.meta(filing.item)
-        place = f"{filing.list}:{filing.line}"
         if filing.base is not None:
             changes, stuck = merge_meta(self.meta(filing.base), note.meta, theirs)
             if changes.get("status") in STATUSES and "started" in theirs and "started" not in note.meta:
                 changes["started"] = theirs["started"]
             return changes, stuck
         imported = note.meta.get("imported", [])
-        if place in imported:
+        if filing.imported in imported:
             return {}, []
         changes = {
             k: v for k, v in theirs.items() if k not in note.meta and k not in ("incomplete", "part_of", "status")
@@ -175,7 +192,7 @@ class Renderer:
                 stuck = ["status"]
                 for key in ("started", "finished"):
                     changes.pop(key, None)
-        return changes | {"imported": [*imported, place]}, stuck
+        return changes | {"imported": [*imported, filing.imported]}, stuck
 
     def _body_changes(self, text: str, filing: Filing, by_hand: bool) -> tuple[str, bool]:
         theirs = self.body(filing.item)

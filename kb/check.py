@@ -1,0 +1,244 @@
+"""What is wrong in a vault: the Problems of single files, and those between files and with the disk around them.
+
+A check is a function Library -> Problems. It asks the index for what looks wrong and opens a file only to find the line
+of what is, so a clean vault is checked without reading it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from kb import frontmatter
+from kb.files import read_bytes
+from kb.index import name_key
+from kb.library import Library
+from kb.note import WORK_KEYS, Note
+from kb.problem import KbError, Level, Problem
+
+Check = Callable[[Library], Iterable[Problem]]
+FORMATS = ("text", "json", "github")
+
+
+def check(library: Library, today: date | None = None) -> list[Problem]:
+    """Every Problem of a vault, by path and line."""
+    from kb.check_text import TEXT_CHECKS
+
+    return _run(library, (*_checks(today), *TEXT_CHECKS))
+
+
+def quick(library: Library, today: date | None = None) -> list[Problem]:
+    """The Problems that the index knows of; the texts of the notes are not read."""
+    return _run(library, _checks(today))
+
+
+def _checks(today: date | None) -> tuple[Check, ...]:
+    dates = partial(contradicting_dates, today=today or date.today())
+    named = (unresolved_links, duplicate_ids, duplicate_works, ambiguous_aliases, broken_parts)
+    return (*named, dates, incomplete_notes, missing_reproductions)
+
+
+def _run(library: Library, checks: Iterable[Check]) -> list[Problem]:
+    return sorted({*library.problems, *(problem for run in checks for problem in run(library))})
+
+
+def key_line(library: Library, path: str, *keys: str) -> int:
+    """The line of the first of these front-matter keys that a file has."""
+    text = (read_bytes(library.root / path) or b"").decode("utf-8", "replace")
+    lines = dict(frontmatter.key_lines(frontmatter.split(text).lines))
+    return next((lines[key] for key in keys if key in lines), 1)
+
+
+def _found(path: str, line: int, check: str, message: str, hint: str, level: Level = "warning") -> Problem:
+    return Problem(path, line, check, message, hint, level)
+
+
+# Links
+
+
+def unresolved_links(library: Library) -> Iterator[Problem]:
+    """Links to notes that are not there; those an importer carried over are wanted, not wrong."""
+    sql = """SELECT path, key, target, line, wiki, meta FROM links JOIN notes USING(n)
+             WHERE NOT EXISTS (SELECT 1 FROM names WHERE name = key) ORDER BY path, line"""
+    rows = library.index.rows(sql)
+    names = [name for name, rank, _ in library.index.names() if rank] if rows else []
+    hints: dict[str, str] = {}
+    for path, key, target, line, wiki, meta in rows:
+        if wiki and _is_file(library, path, target):
+            continue
+        if name_key(target) in {name_key(w) for w in json.loads(meta).get("wanted") or []}:
+            yield _found(path, line, "wanted", f"no note yet for '{target}'", "write it: kb add", "info")
+            continue
+        shown = f"[[{target}]]" if wiki else target
+        hint = hints.setdefault(key, _near(key, names))
+        yield _found(path, line, "link", f"{shown} leads to no note", hint)
+
+
+def _is_file(library: Library, source: str, target: str) -> bool:
+    """True for [[figure.png]]: an attachment beside the note or at its path under notes/."""
+    if "." not in target or target.startswith("/") or ".." in target:
+        return False
+    beside = (library.root / source).parent / target
+    return beside.is_file() or (library.root / "notes" / target).is_file()
+
+
+def _near(key: str, names: Sequence[str]) -> str:
+    from rapidfuzz import fuzz, process
+
+    stem = key.rpartition("/")[2]
+    near = process.extract(stem, names, scorer=fuzz.ratio, score_cutoff=70, limit=2)
+    if near:
+        return "did you mean " + " or ".join(dict.fromkeys(f"[[{name}]]" for name, _, _ in near)) + "?"
+    return "write it: kb add, or list it under wanted:"
+
+
+# Ids and names
+
+
+def duplicate_ids(library: Library) -> Iterator[Problem]:
+    sql = """SELECT lower(id), path FROM notes WHERE lower(id) IN
+             (SELECT lower(id) FROM notes WHERE id <> 'index' GROUP BY 1 HAVING count(*) > 1) ORDER BY path"""
+    first: dict[str, str] = {}
+    for id, path in library.index.rows(sql):
+        if first.setdefault(id, path) != path:
+            message = f"{first[id]} has the id '{id}' too"
+            yield _found(path, 0, "duplicate-id", message, "rename one: kb rename", "error")
+
+
+def duplicate_works(library: Library) -> Iterator[Problem]:
+    """Notes of one work, by the ids they share; two places in one video are two notes."""
+    sql = """SELECT token, path, meta FROM sources JOIN notes USING(n) WHERE token IN
+             (SELECT token FROM sources GROUP BY token HAVING count(*) > 1) ORDER BY path"""
+    first: dict[tuple[str, str], str] = {}
+    for token, path, text in library.index.rows(sql):
+        meta = json.loads(text)
+        other = first.setdefault((token, str(meta.get("at", ""))), path)
+        if other != path:
+            key = _key_of(token, meta)
+            message = f"{other} is about the same work ({key}: {meta.get(key)})"
+            yield _found(path, key_line(library, path, key), "duplicate-work", message, "make one note of the two")
+
+
+def _key_of(token: str, meta: dict[str, Any]) -> str:
+    """The front-matter key that holds a work's id."""
+    for key in WORK_KEYS:
+        if key in meta and any(s.token == token for s in Note("", "", {key: meta[key]}, "").sources()):
+            return key
+    return "title"
+
+
+def ambiguous_aliases(library: Library) -> Iterator[Problem]:
+    """Aliases that another note bears as its id, alias or title."""
+    sql = """SELECT a.name, m.path, b.rank, o.path FROM names a
+             JOIN names b ON b.name = a.name AND b.n <> a.n AND b.rank > 0
+             JOIN notes m ON m.n = a.n JOIN notes o ON o.n = b.n
+             WHERE a.rank = 2 ORDER BY m.path, a.name, b.rank, o.path"""
+    seen = set()
+    for name, path, rank, other in library.index.rows(sql):
+        if (name, path) in seen or (rank == 2 and path < other):  # of two equal aliases the later is told
+            continue
+        seen.add((name, path))
+        message = f"alias '{name}' is the {('id', 'alias', 'title')[rank - 1]} of {other}"
+        line = key_line(library, path, "aliases")
+        yield _found(path, line, "alias", message, "choose another alias, or a link may go astray")
+
+
+def broken_parts(library: Library) -> Iterator[Problem]:
+    """`part_of` that names no note, or that leads back to where it began."""
+    named = {path: part.strip("[]").partition("|")[0] for path, part in _values(library, "part_of")}
+    found = {part: library.index.resolve(part) for part in set(named.values())}
+    parents = {path: found[part] for path, part in named.items()}
+    for path, part in named.items():
+        if parents[path] is None:
+            hint = "name the id of a course, playlist or collection"
+            yield _found(path, key_line(library, path, "part_of"), "part-of", f"part_of: '{part}' is no note", hint)
+            continue
+        trail, at = [path], parents[path]
+        while at is not None and at not in trail:
+            trail.append(at)
+            at = parents.get(at)
+        if at == path:
+            way = "itself" if len(trail) == 1 else " in ".join(trail[1:]) + " in it"
+            message = f"it is part of {way}"
+            yield _found(path, key_line(library, path, "part_of"), "part-of", message, "break the circle", "error")
+
+
+# Fields
+
+
+def _values(library: Library, key: str) -> list[tuple[str, str]]:
+    """The notes that have a front-matter key, and its value."""
+    sql = f"""SELECT path, json_extract(meta, '$.{key}') AS value FROM notes
+              WHERE instr(meta, '"{key}"') AND value <> '' ORDER BY path"""
+    return [(path, str(value)) for path, value in library.index.rows(sql)]
+
+
+def contradicting_dates(library: Library, today: date) -> Iterator[Problem]:
+    sql = """SELECT path, status, added, started, finished FROM notes WHERE max(added, started, finished) > ?
+             OR (finished <> '' AND (finished < started OR status IN ('inbox', 'to-read', 'reading')))"""
+    for path, status, added, started, finished in library.index.rows(sql, (today.isoformat(),)):
+        told = []
+        if finished and finished < started:
+            told.append((f"finished {finished}, before it was started ({started})", "mend one of the two"))
+        if finished and status in ("inbox", "to-read", "reading"):
+            told.append((f"finished {finished}, and still '{status}'", "set status: read, or remove the date"))
+        for message, hint in told:
+            yield _found(path, key_line(library, path, "finished"), "dates", message, hint)
+        for key, value in (("added", added), ("started", started), ("finished", finished)):
+            if value > today.isoformat():
+                line = key_line(library, path, key)
+                yield _found(path, line, "dates", f"{key} {value} lies in the future", "mend the date")
+
+
+def incomplete_notes(library: Library) -> Iterator[Problem]:
+    for path, what in _values(library, "incomplete"):
+        line = key_line(library, path, "incomplete")
+        yield _found(path, line, "incomplete", f"{what} was never asked about it", "kb add --complete", "info")
+
+
+def missing_reproductions(library: Library) -> Iterator[Problem]:
+    """`repro:` that names no folder, in the vault or in the installed laboratory."""
+    rows = _values(library, "repro")
+    homes = [library.root / "repro", *_installed()] if rows else []
+    for path, repro in rows:
+        if not repro.isidentifier() or not any((home / repro).is_dir() for home in homes):
+            line = key_line(library, path, "repro")
+            hint = "name a folder of repro/, or remove the key"
+            yield _found(path, line, "repro", f"there is no repro/{repro}", hint)
+
+
+def _installed() -> list[Path]:
+    """Where the installed `repro` package lies; nothing of it is imported."""
+    spec = find_spec("repro")
+    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+
+
+# Rendering
+
+
+def render(problems: Sequence[Problem], fmt: str = "text") -> str:
+    """Problems as `text` (a line each), `json`, or as annotations of `github`'s workflows."""
+    if fmt == "json":
+        return json.dumps([p.as_json() for p in problems], ensure_ascii=False, indent=1)
+    if fmt == "text":
+        return "\n".join(str(p) for p in problems)
+    if fmt == "github":
+        return "\n".join(_annotation(p) for p in problems)
+    raise KbError(f"no format '{fmt}'; there are {' '.join(FORMATS)}", 2)
+
+
+def _annotation(problem: Problem) -> str:
+    command = {"error": "error", "warning": "warning", "info": "notice"}[problem.level]
+    hint = f" ({problem.hint})" if problem.hint else ""
+    place = f"file={_escape(problem.path, property=True)},line={problem.line or 1}"
+    return f"::{command} {place},title={_escape('kb ' + problem.check, True)}::{_escape(problem.message + hint)}"
+
+
+def _escape(text: str, property: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if property else text

@@ -1,0 +1,130 @@
+"""What the terminal shows: tables, colours and progress; plain text wherever output is not a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from kb.note import shown_authors
+
+_STYLES = {
+    "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36",
+    "inbox": "33", "to-read": "36", "reading": "1;32", "read": "2", "dropped": "2",
+}  # fmt: skip
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def style(text: str, name: str) -> str:
+    """`text` in a colour, on a terminal that wants colours."""
+    if not text or name not in _STYLES or not is_terminal() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{_STYLES[name]}m{text}\033[0m"
+
+
+def printable(text: str) -> str:
+    """Text from a file or a service, without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c in "\n\t\r" else "\ufffd" for c in text)
+
+
+def width(text: str) -> int:
+    """Columns that a terminal gives a text: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def cut(text: str, columns: int) -> str:
+    """`text` in at most so many columns, with … where something is left out."""
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def table(rows: Sequence[Sequence[str]], styles: Sequence[str] = (), wide: int = -1) -> Iterator[str]:
+    """Rows as aligned lines. On a terminal the column `wide` is cut so that a row fits on one line. A style of `=`
+    takes the cell's own words for a style name."""
+    if not rows:
+        return
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(width(row[n]) for row in cells) for n in range(len(cells[0]))]
+    if is_terminal() and wide >= 0:
+        room = shutil.get_terminal_size((100, 24)).columns - sum(widths) - 2 * (len(widths) - 1)
+        widths[wide] = max(20, widths[wide] + min(0, room))
+    for row in cells:
+        shown = [cut(cell, size) if is_terminal() else cell for cell, size in zip(row, widths, strict=True)]
+        padded = [cell + " " * (size - width(cell)) for cell, size in zip(shown, widths, strict=True)]
+        names = [*styles, *[""] * (len(row) - len(styles))]
+        painted = [style(p, c.strip() if n == "=" else n) for p, c, n in zip(padded, shown, names, strict=True)]
+        yield "  ".join(painted).rstrip()
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def listing(rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
+    """The lines of `kb list`: id, status, kind, year, authors, title."""
+    cells = [
+        (id, status, kind, str(year or ""), shown_authors(json.loads(authors)) if authors != "[]" else "", title)
+        for id, status, kind, year, authors, title in rows
+    ]
+    yield from table(cells, ("bold", "=", "dim", "dim", "dim"), wide=5)
+
+
+def dashboard(found: dict[str, Any]) -> Iterator[str]:
+    """The lines of `kb status`."""
+    counts, kinds = found["counts"], found["kinds"]
+    order = ("reading", "to-read", "inbox", "read", "dropped")
+    yield "   ".join(f"{style(str(counts[s]), 'bold')} {style(s, s)}" for s in order if counts.get(s)) or "no notes yet"
+    most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    if most:
+        yield style(" · ".join(f"{n} {kind if n == 1 else _plural(kind)}" for kind, n in most), "dim")
+    yield from _part("Reading now", found["reading"], _place)
+    yield from _part("Next", found["next"], lambda row: str(row.get("why", "")))
+    yield from _part("Recently", found["recent"], lambda row: str(row.get("why", "")))
+    yield from _part("Stale verdicts", found["stale"], lambda row: str(row.get("why", "")))
+    if found["problems"]:
+        count = found["problems"]
+        yield ""
+        yield style(f"{count} problem{'s' if count > 1 else ''}: `kb check` says where", "yellow")
+
+
+def _plural(kind: str) -> str:
+    return kind if kind == "code" else kind + "s"
+
+
+def _part(title: str, rows: Sequence[dict[str, Any]], about: Any) -> Iterator[str]:
+    if rows:
+        yield ""
+        yield style(title, "bold")
+        cells = [(f"  {row['id']}", str(row.get("title", "")), about(row)) for row in rows]
+        yield from table(cells, ("cyan", "", "dim"), wide=1)
+
+
+def _place(row: dict[str, Any]) -> str:
+    """How long, and where to go on."""
+    since = f"since {row['started']}" if row.get("started") else ""
+    return ", ".join(filter(None, (since, f"at {row['at']}" if row.get("at") else "")))
+
+
+def progress(items: Iterable[Any], total: int, what: str = "reading notes") -> Iterable[Any]:
+    """Go through `items` with a bar on the terminal where there are enough of them to wait for."""
+    if total < 300 or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, what, total, console=Console(stderr=True), transient=True)

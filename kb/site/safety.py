@@ -1,0 +1,134 @@
+"""What a note's own HTML may do on the site: it runs nothing and loads nothing from another host.
+
+A page's policy (see theme/main.html) makes the browser refuse both; here what would be refused is taken out or turned
+into a link, so that the reader sees what is there.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+_SUSPECT = re.compile(
+    r"<(?:script|iframe|frame|object|embed|applet|link|meta|base|style|form|video|audio|source|track|img|image|use|input|body)\b"
+    r"|\son[a-z]+\s*=|(?:href|src|action)\s*=\s*[\"']?(?!https?://|#)[^\"'<>]*[:&\t\r\n]|\bstyle\s*=[^>]*(?:url|import|\\)|\bbackground\s*=|\bping\s*=|\bsrcdoc\s*=|mermaid",
+    re.I,
+)
+_DROPPED = {"script", "object", "embed", "applet", "base", "meta", "link", "style", "frame", "noscript", "template"}
+_VOID = {"embed", "base", "meta", "link", "frame", "img", "source", "track", "input", "br", "hr"}
+_LOADS = {"img": "image", "image": "image", "iframe": "page", "video": "video", "audio": "audio", "source": "file",
+          "track": "file", "use": "image", "input": "image"}  # fmt: skip
+_ADDRESSES = ("src", "href", "xlink:href", "data", "poster", "srcset", "background", "action", "formaction", "ping")
+
+
+def safe_html(html: str) -> str:
+    """The page's HTML without scripts and event handlers, and with a link in place of every load from another host."""
+    if not _SUSPECT.search(html):
+        return html
+    parser = _Cleaner()
+    parser.feed(html)
+    parser.close()
+    return "".join(parser.out)
+
+
+def is_remote(address: str) -> bool:
+    """True for an address on another host, also the kind without a scheme (//host/path)."""
+    address = re.sub(r"[\x00-\x20]", "", address).replace("\\", "/")
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return True
+    return bool(parts.netloc) or parts.scheme.lower() not in ("", "data", "blob", "mailto", "tel")
+
+
+class _Cleaner(HTMLParser):
+    """Copies HTML through; `out` holds what is left."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+        self.out: list[str] = []
+        self.dropping = ""  # the element whose content is left out
+        self.depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.dropping:
+            self.depth += tag == self.dropping
+            return
+        if tag in _DROPPED:
+            self._drop(tag)
+            return
+        source = next((value for key, value in attrs if value and key in ("src", "data", "href", "xlink:href")), "")
+        if tag in _LOADS and source and is_remote(source):
+            self.out.append(_stand_in(_LOADS[tag], source, dict(attrs).get("alt") or ""))
+            if tag == "iframe":
+                self._drop(tag)
+            return
+        self.out.append(self._tag(tag, attrs))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if self.dropping == tag:
+            self.dropping = ""
+
+    def _drop(self, tag: str) -> None:
+        if tag not in _VOID:
+            self.dropping, self.depth = tag, 1
+
+    def _tag(self, tag: str, attrs: list[tuple[str, str | None]]) -> str:
+        kept = [(key, value) for key, value in attrs if _harmless(tag, key, value or "")]
+        if len(kept) == len(attrs):
+            return self.get_starttag_text() or ""
+        return f"<{tag}{''.join(_attribute(key, value) for key, value in kept)}>"
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.dropping:
+            self.depth -= tag == self.dropping
+            if not self.depth:
+                self.dropping = ""
+        elif tag not in _DROPPED:
+            self.out.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        if not self.dropping:
+            self.out.append(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self.handle_data(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self.handle_data(f"&#{name};")
+
+    def handle_comment(self, data: str) -> None:
+        self.handle_data(f"<!--{data}-->")
+
+
+def _harmless(tag: str, key: str, value: str) -> bool:
+    """Whether an attribute neither runs anything nor loads from another host."""
+    squeezed = re.sub(r"[\x00-\x20]", "", value).lower()
+    if key.startswith("on") or key in ("srcdoc", "ping", "http-equiv"):
+        return False
+    if key in _ADDRESSES and squeezed.startswith(("javascript:", "vbscript:", "data:text/html")):
+        return False
+    if key == "style":
+        return "url(" not in squeezed and "@import" not in squeezed and "\\" not in squeezed
+    if key == "class":
+        return "mermaid" not in squeezed  # Material would fetch a script for it
+    if key == "srcset":
+        return not any(is_remote(part.split()[0]) for part in value.split(",") if part.strip())
+    return not (key in _ADDRESSES and not (tag in ("a", "area") and key == "href") and is_remote(value))
+
+
+def _attribute(key: str, value: str | None) -> str:
+    return f" {key}" if value is None else f' {key}="{escape(value)}"'
+
+
+def _stand_in(what: str, address: str, label: str) -> str:
+    bare = re.sub(r"^(?:[a-z]+:)?//", "", address, flags=re.I)
+    where = bare if len(bare) <= 60 else f"{bare[:60]}…"
+    shown = f"{what}: {label} ({bare.partition('/')[0]})" if label else f"{what}: {where}"
+    target = "https:" + address if address.startswith("//") else address
+    if not re.match(r"https?://", target, re.I):
+        return f'<span class="kb-remote">{escape(shown)}</span>'
+    return f'<a class="kb-remote" href="{escape(target)}" rel="noreferrer">{escape(shown)}</a>'

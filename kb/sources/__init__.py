@@ -1,0 +1,90 @@
+"""Where a work's metadata comes from: one module for each kind of reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from kb.ids import Source
+from kb.problem import KbError
+from kb.sources.http import Client
+
+Metadata = dict[str, Any]  # front-matter keys -> values, as kb.note.SCHEMA has them
+Answer = tuple[Source, Metadata | KbError]  # http.Unreachable where asking again later may help
+Fetcher = Callable[[Sequence[Source]], Iterator[Answer]]
+
+
+class Kind(Protocol):
+    """What each module of this package offers. `name` is what `incomplete:` says when its service did not answer."""
+
+    name: str
+
+    def matches(self, source: Source) -> bool: ...
+
+    def fetch(self, sources: Sequence[Source], client: Client) -> Iterator[Answer]:
+        """An answer for each source, as it comes; a service that takes several at once is asked once."""
+        ...
+
+
+def kinds() -> tuple[ModuleType, ...]:
+    """The kinds, the first that matches is the one; `web` takes everything."""
+    from kb.sources import arxiv, doi, web
+
+    return arxiv, doi, web
+
+
+def kind_of(source: Source) -> ModuleType:
+    return next(kind for kind in kinds() if kind.matches(source))
+
+
+def fetcher(client: Client | None = None) -> Fetcher:
+    """What asks the web for real."""
+
+    def fetch(sources: Sequence[Source]) -> Iterator[Answer]:
+        asked = client or Client()
+        left = list(sources)
+        for kind in kinds():
+            mine = [s for s in left if kind.matches(s)]
+            left = [s for s in left if not kind.matches(s)]
+            if mine:
+                yield from kind.fetch(mine, asked)
+        if client is None:
+            asked.close()
+
+    return fetch
+
+
+_KIND_OF_KEY = dict.fromkeys(("arxiv", "doi", "acl", "openreview"), "paper") | {"video": "talk", "code": "code"}
+_PAPERS = r"(jmlr|mlr\.press|papers\.nips|neurips|biorxiv|medrxiv|semanticscholar|ssrn)\b"
+_KIND_OF_HOST = (  # the first pattern found in host/path
+    (r"^(twitter|x|threads|bsky|mastodon)\.(com|net|app|social)/", "thread"),
+    (r"^huggingface\.co/datasets/|^kaggle\.com/(datasets|c|competitions)/|^zenodo\.org/", "dataset"),
+    (r"^huggingface\.co/(spaces|docs|collections)/", "tool"),
+    (r"^huggingface\.co/learn/", "course"),
+    (r"^huggingface\.co/blog(/|$)", "post"),
+    (r"^huggingface\.co/(?!papers|posts|join|login|models|tasks)[\w.-]+/[\w.-]+/?$", "tool"),
+    (r"^(github|gitlab|codeberg|bitbucket)\.(com|org)/[^/]+/[^/]+", "code"),
+    (r"^gist\.github\.com/|^colab\.research\.google\.com/", "code"),
+    (r"^(coursera|udemy|edx|udacity|fast)\.(org|com|ai)/|^ocw\.mit\.edu/|^course\.|/courses?/", "course"),
+    (r"^(youtube|vimeo)\.com/playlist|^youtube\.com/(playlist|@|c/)", "course"),
+    (r"^(youtube|youtu|vimeo|slideslive|videolectures)\.(com|be|net)/|^ted\.com/talks/", "talk"),
+    (r"^(.+\.)?" + _PAPERS + r"|^(dl\.acm\.org/doi|ieeexplore\.ieee\.org/|openreview\.net/)", "paper"),
+    (r"^(aclanthology\.org|openaccess\.thecvf\.com|nature\.com/articles|science\.org/doi)", "paper"),
+)
+
+
+def guess_kind(source: Source) -> str:
+    """The kind of note a reference most likely wants; a page of which nothing is known is a post."""
+    if source.key in _KIND_OF_KEY:
+        return _KIND_OF_KEY[source.key]
+    try:
+        parts = urlsplit(source.url)
+        place = re.sub(r"^(www|m|mobile)\.", "", (parts.hostname or "").lower()) + (unquote(parts.path) or "/")
+    except ValueError:
+        return "post"
+    if "list=" in parts.query and place.startswith("youtube.com/playlist"):
+        return "course"
+    return next((kind for pattern, kind in _KIND_OF_HOST if re.search(pattern, place)), "post")

@@ -1,0 +1,43 @@
+"""A new vault: the files of `kb init`."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from kb import frontmatter
+from kb.files import Journal
+from kb.problem import KbError
+
+_FRONT = """Papers, talks, courses, posts and code that I read, and what I think of them."""
+_FIRST = """This is a note: a Markdown file with a few keys at its top. Change it, or take it away with `kb undo`.
+
+- Link notes with double brackets: [[welcome]] leads here.
+- `kb add 2006.11239` makes a note of an arXiv paper, `kb add URL` of anything else.
+- `kb import LIST.md` files a whole reading list; `kb import --dry-run LIST.md` only shows what it would do.
+- `kb status welcome read` says that you have read this; `kb status` shows where you are.
+- `kb serve` shows the site of your notes.
+"""
+
+
+def init(folder: Path, today: date | None = None) -> list[str]:
+    """Make a vault in `folder`, which may exist; returns the paths written. What is there already stays as it is."""
+    if folder.exists() and not folder.is_dir():
+        raise KbError(f"{folder} is a file; name a folder", 2)
+    if (folder / "mkdocs.yml").exists() and (folder / "notes").is_dir():
+        raise KbError(f"{folder} is a vault already; `kb status` shows what is in it", 2)
+    day = (today or date.today()).isoformat()
+    welcome = {"title": "Welcome", "kind": "log", "added": day, "tags": ["kb"]}
+    files = {
+        "mkdocs.yml": (Path(__file__).parent / "site" / "vault_mkdocs.yml").read_text("utf-8"),
+        ".gitignore": ".kb/\nsite/\nout/\n",
+        "notes/index.md": frontmatter.compose({"title": "My papers"}, _FRONT),
+        "notes/topics/welcome.md": frontmatter.compose(welcome, _FIRST),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        new = {path: text.encode() for path, text in files.items() if not (folder / path).exists()}
+        Journal(folder).commit("init", new, {})
+    except OSError as error:
+        raise KbError(f"{error.filename or folder}: {error.strerror}; name a folder that you may write to") from None
+    return sorted(new)
