@@ -51,11 +51,12 @@ class Added:
 
 @dataclass
 class Candidate:
-    """A reference on its way to a note: what it was given as, what it names, what is known of it."""
+    """A reference on its way to a note: what it was given as, what it names, what is known of it, and why no more."""
 
     given: str
     source: Source | None
     meta: Metadata = field(default_factory=dict)
+    lacking: str = ""
 
     @property
     def tokens(self) -> set[str]:
@@ -98,6 +99,8 @@ def read_refs(ref: str, stdin: str = "") -> list[Candidate]:
         return _read_bibtex(ref, "(bibtex)")
     if ref.lower().endswith(".bib") and "://" not in ref:
         return _read_bibtex(_read_file(Path(ref).expanduser()), ref)
+    if "://" not in ref and Path(ref).is_file():
+        raise KbError(f"{ref} is a file, of which kb add reads .bib only; kb import takes lists and other formats", 2)
     source = identify(ref)
     if source is None:
         raise KbError(f"'{ref}' is no arXiv id, DOI, URL or .bib file; `kb add --help` shows what kb can read", 2)
@@ -163,10 +166,10 @@ def _fetch(candidates: Iterable[Candidate], options: AddOptions, fetcher: Fetche
         if isinstance(answer, KbError) and not isinstance(answer, Unreachable):
             raise KbError(f"{answer}; nothing was added", answer.code)
         for c in asked[source.token]:
-            c.meta = provisional(source) | {"why": str(answer)} if isinstance(answer, KbError) else dict(answer)
+            c.meta, c.lacking = ({}, str(answer)) if isinstance(answer, KbError) else (dict(answer), "")
     for c in (c for same in asked.values() for c in same):
         if c.source and not c.meta:
-            c.meta = provisional(c.source) | {"why": "not asked for (--offline)"}
+            c.meta, c.lacking = provisional(c.source), c.lacking or "not asked for (--offline)"
 
 
 def provisional(source: Source) -> Metadata:
@@ -194,7 +197,6 @@ def _write(library: Library, found: Sequence[Added | Candidate], options: AddOpt
         if isinstance(item, Added):
             done.append(item)
             continue
-        why = item.meta.pop("why", "")
         meta = compose_meta(item, options, today)
         if twin := shelf.find(item.tokens, meta):
             made = twin.path in writes
@@ -209,7 +211,7 @@ def _write(library: Library, found: Sequence[Added | Candidate], options: AddOpt
         taken.add(id)
         shelf.put(path, item.tokens, meta)
         writes[path] = frontmatter.compose(meta, options.note).encode()
-        done.append(Added(id, path, "created", _spelled(item), _told(path, meta, why)))
+        done.append(Added(id, path, "created", _spelled(item), _told(path, meta, item.lacking)))
     Journal(library.root).commit("add", writes, dict.fromkeys(writes))
     return done
 
@@ -232,10 +234,10 @@ def compose_meta(candidate: Candidate, options: AddOptions, today: date) -> Meta
     return {key: meta[key] for key in KEY_ORDER if meta.get(key) not in (None, "", [], {})}
 
 
-def _told(path: str, meta: Metadata, why: str) -> str:
+def _told(path: str, meta: Metadata, lacking: str) -> str:
     if not meta.get("incomplete"):
         return f"added {path}: {meta['title']}"
-    return f"added {path}, incomplete: {why}; `kb add --complete` fetches the rest"
+    return f"added {path}, incomplete: {lacking}; `kb add --complete` fetches the rest"
 
 
 def _spelled(candidate: Candidate) -> str:
@@ -247,9 +249,9 @@ def new_id(title: str, taken: Container[str], year: int | None = None) -> str:
     taken, the year is added, or else a number."""
     name, colon, _ = title.partition(": ")
     short = colon and len(name.split()) <= 3 and re.search(r"[^\W\d_]", name) and slug(name) != "note"
-    base = slug(name if short else title)
-    if base not in taken:
-        return base
+    for base in dict.fromkeys((slug(name), slug(title)) if short else (slug(title),)):
+        if base not in taken:
+            return base
     if year and f"{base}-{year}" not in taken:
         return f"{base}-{year}"
     n = 2

@@ -163,8 +163,8 @@ def broken_parts(library: Library) -> Iterator[Problem]:
             trail.append(at)
             at = parents.get(at)
         if at == path:
-            way = "itself" if len(trail) == 1 else " in ".join(trail[1:]) + " in it"
-            message = f"it is part of {way}"
+            names = ", ".join(Path(step).stem for step in (*trail, path))
+            message = f"part_of goes in a circle: {names}"
             yield _found(path, key_line(library, path, "part_of"), "part-of", message, "break the circle", "error")
 
 
@@ -198,7 +198,9 @@ def contradicting_dates(library: Library, today: date) -> Iterator[Problem]:
 def incomplete_notes(library: Library) -> Iterator[Problem]:
     for path, what in _values(library, "incomplete"):
         line = key_line(library, path, "incomplete")
-        yield _found(path, line, "incomplete", f"{what} was never asked about it", "kb add --complete", "info")
+        yield _found(
+            path, line, "incomplete", f"what its source says ({what}) is not fetched yet", "kb add --complete", "info"
+        )
 
 
 def missing_reproductions(library: Library) -> Iterator[Problem]:

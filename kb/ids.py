@@ -14,6 +14,7 @@ ACL_ID = r"(?:\d{4}\.[a-z0-9_]+-[a-z0-9]+\.\d+|[A-Z]\d{2}-\d{4,5})"
 _ARXIV_HOSTS = {"arxiv.org", "export.arxiv.org", "alphaxiv.org", "ar5iv.org", "ar5iv.labs.arxiv.org"}
 _TRACKING = re.compile(r"^(utm_.*|fbclid|gclid|ref_src|usp|igsh|mc_[ce]id)$")
 _SHORTENERS = {"t.co", "lnkd.in", "bit.ly", "tinyurl.com", "goo.gl", "buff.ly", "ow.ly"}
+_FILE = re.compile(r"[^/]+\.(md|txt|pdf|html?|py|ipynb|png|jpe?g|gif|svg|bib|csv|json|ya?ml|tex|zip|gz)", re.I)
 _SOCIAL = {"twitter.com", "x.com", "mobile.twitter.com", "threads.net", "bsky.app", "linkedin.com", "mastodon.social"}
 
 
@@ -55,7 +56,11 @@ def identify(text: str) -> Source | None:
         return Source("arxiv", m[1])
     if m := re.fullmatch(rf"(?:doi:\s*)?({DOI})", text, re.I):
         return _doi(m[1])
+    if re.fullmatch(ACL_ID, text):
+        return Source("acl", text)
     if not re.match(r"https?://", text, re.I):
+        if _FILE.fullmatch(text):
+            return None
         if not re.match(r"[a-z0-9][\w-]*(\.[\w-]+)+(/|$)", text, re.I) or " " in text:
             return None
         text = "https://" + text  # a link without a scheme, as people paste them

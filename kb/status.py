@@ -27,8 +27,11 @@ def set_status(library: Library, notes: Iterable[Note], status: str, today: date
     read: dict[str, bytes | None] = {}
     writes: dict[str, bytes | None] = {}
     for note in notes:
-        if note.kind in ("topic", "log", PAGE):
-            raise KbError(f"{note.path} is a {note.kind}, which has no reading status; name a work", 2)
+        if not note.status:
+            raise KbError(
+                f"{note.path} is a {note.kind}, which has no reading status; name a work, or write a `status:` into it",
+                2,
+            )
         data = read_bytes(library.root / note.path)
         if data is None:
             raise KbError(f"{note.path} is gone; run the command again")

@@ -56,9 +56,11 @@ def _inherit(raw: Mapping[str, str], parents: Mapping[str, Mapping[str, str]]) -
 
 def _metadata(entry: str, key: str, raw: Mapping[str, str]) -> Metadata:
     left = {name: value for name, value in raw.items() if name not in _IGNORED and name != "crossref" and value.strip()}
-    text = {name: decode(value) for name, value in left.items() if name not in ("author", "url", "doi")}
+    text = {
+        name: value if name in ("url", "doi") else decode(value) for name, value in left.items() if name != "author"
+    }
     source, venue, used = _ids(left, text)
-    title = ": ".join(filter(None, (text.get("title"), text.get("subtitle"))))
+    title = ": ".join(filter(None, (text.get("title"), text.get("subtitle")))) or text.get("booktitle")
     year, published = _when(text)
     tags = re.split(r"[,;]", text.get("keywords") or text.get("keyword") or text.get("tags") or "")
     meta: Metadata = {
@@ -87,19 +89,18 @@ def _kind(source: Mapping[str, str]) -> str:
 def _ids(raw: Mapping[str, str], text: Mapping[str, str]) -> tuple[dict[str, str], str, set[str]]:
     """The ids and links of an entry, its venue, and the fields that are told by those."""
     found: dict[str, str] = {}
-    used = {"archiveprefix", "eprinttype"} if "eprint" in text else set()
+    used: set[str] = set()
     shown = re.findall(r"https?://[^\s{}]+", raw.get("howpublished", ""))
-    references = [raw.get("doi", ""), raw.get("url", ""), *shown]
+    references = {"doi": raw.get("doi", ""), "url": raw.get("url", ""), **{link: link for link in shown}}
     if text.get("archiveprefix", text.get("eprinttype", "arxiv")).lower() == "arxiv":
-        references.insert(0, text.get("eprint", ""))
-    else:
-        used = set()
-    for reference in references:
+        references = {"eprint": text.get("eprint", ""), **references}
+    for name, reference in references.items():
         source = identify(re.sub(r"\\(?=[_&%#~])|[{}]", "", reference))
         if source and source.key not in found:
             found[source.key] = source.value
-    if "arxiv" in found:
-        used |= {"eprint", "primaryclass"}
+        used |= {name} if source else set()
+    if "eprint" in used and "arxiv" in found:
+        used |= {"archiveprefix", "eprinttype", "primaryclass", "eprintclass"}
     if re.fullmatch(r"\\url\{[^{}]*\}|https?://\S+", raw.get("howpublished", "")):
         used |= {"howpublished"}
     place = next((n for n in ("booktitle", "journal", "journaltitle") if text.get(n)), "")

@@ -10,17 +10,13 @@ from mkdocs.config.defaults import MkDocsConfig
 THEME = Path(__file__).parent / "theme"
 
 _EXTENSIONS: dict[str, dict[str, Any]] = {
-    "abbr": {},
     "admonition": {},
     "attr_list": {},
-    "def_list": {},
     "footnotes": {},
-    "md_in_html": {},
     "tables": {},
     "toc": {"permalink": "#", "permalink_title": "Link to this section", "toc_depth": "2-4"},
     "pymdownx.details": {},
     "pymdownx.highlight": {"anchor_linenums": False},
-    "pymdownx.inlinehilite": {},
     "pymdownx.quotes": {"callouts": True},
     "pymdownx.superfences": {},
     "pymdownx.tasklist": {"custom_checkbox": False},

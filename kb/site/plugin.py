@@ -69,6 +69,7 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
             library = Library(root)
             self.public = visible(library)
             self.problems: list[Problem] = library.problems
+            self.public.backlinks  # noqa: B018  # resolves every link: the last that needs the index
             library.index.close()
         except KbError as error:
             raise PluginError(f"kb: {error}") from None

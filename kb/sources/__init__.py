@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -22,21 +21,23 @@ class Kind(Protocol):
 
     name: str
 
-    def matches(self, source: Source) -> bool: ...
+    def matches(self, source: Source) -> bool:
+        """True for what this kind can ask about."""
+        ...
 
     def fetch(self, sources: Sequence[Source], client: Client) -> Iterator[Answer]:
         """An answer for each source, as it comes; a service that takes several at once is asked once."""
         ...
 
 
-def kinds() -> tuple[ModuleType, ...]:
+def kinds() -> tuple[Kind, ...]:
     """The kinds, the first that matches is the one; `web` takes everything."""
     from kb.sources import arxiv, doi, web
 
     return arxiv, doi, web
 
 
-def kind_of(source: Source) -> ModuleType:
+def kind_of(source: Source) -> Kind:
     return next(kind for kind in kinds() if kind.matches(source))
 
 
@@ -46,13 +47,15 @@ def fetcher(client: Client | None = None) -> Fetcher:
     def fetch(sources: Sequence[Source]) -> Iterator[Answer]:
         asked = client or Client()
         left = list(sources)
-        for kind in kinds():
-            mine = [s for s in left if kind.matches(s)]
-            left = [s for s in left if not kind.matches(s)]
-            if mine:
-                yield from kind.fetch(mine, asked)
-        if client is None:
-            asked.close()
+        try:
+            for kind in kinds():
+                mine = [source for source in left if kind.matches(source)]
+                left = [source for source in left if not kind.matches(source)]
+                if mine:
+                    yield from kind.fetch(mine, asked)
+        finally:
+            if client is None:
+                asked.close()
 
     return fetch
 

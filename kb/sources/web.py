@@ -108,7 +108,7 @@ class _Head(HTMLParser):
 def read_page(text: str, url: str) -> Metadata:
     """The metadata of a page of HTML."""
     head = _Head()
-    head.feed(text)
+    head.feed(text.replace("<![", "<! ["))  # to Python's parser a marked section it does not know is a bug of its own
     site = head.first("og:site_name")
     title = head.first("citation_title", "dc.title", "og:title", "twitter:title")
     title = title or " ".join("".join(head.title).split())

@@ -1,0 +1,139 @@
+"""The built site in a real browser: looks, math, search, keyboard, and no request to another host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = pytest.mark.browser
+ARGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+NOTES = ["papers/ddpm/", "papers/unet/", "courses/cs336/", "guide/write-a-note/"]
+PAGES = ["", *NOTES, "status/reading/", "tags/", "tags/c/", "kinds/", "years/", "topics/"]
+CONTRAST = """() => {
+  const linear = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const lum = c => .2126 * linear(c[0]) + .7152 * linear(c[1]) + .0722 * linear(c[2]);
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgba = text => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data] };
+  const behind = e => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor);
+    if (c[3] > 250) return c.slice(0, 3) } return [255, 255, 255] };
+  const low = [];
+  for (const e of document.querySelectorAll(".md-content *, .md-tabs__link, .md-header__topic, .md-footer *")) {
+    const text = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!text || e.closest(".katex, .headerlink, pre, [hidden]") || !e.offsetParent) continue;
+    const color = rgba(getComputedStyle(e).color);
+    const [a, b] = [lum(color.slice(0, 3)), lum(behind(e))].sort((x, y) => y - x);
+    const ratio = (a + .05) / (b + .05);
+    if (ratio < 4.5) low.push(`${e.className || e.tagName}: ${ratio.toFixed(2)}`);
+  }
+  return low;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=ARGS)
+        yield found
+        found.close()
+
+
+class Visit:
+    """A page of the site, and what went wrong on it: foreign requests, failed ones, errors of scripts."""
+
+    def __init__(self, browser: sync_api.Browser, url: str, **options: object) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.url = url
+        self.wrong: list[str] = []
+        self.page.route("**/*", self._route)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("response", lambda r: self.wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        self.page.on("console", lambda m: self.wrong.append(m.text) if m.type == "error" else None)
+
+    def _route(self, route: sync_api.Route) -> None:
+        if route.request.url.startswith((self.url, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.wrong.append(route.request.url)
+            route.abort()
+
+    def go(self, uri: str) -> sync_api.Page:
+        self.page.goto(self.url + uri, wait_until="load")
+        return self.page
+
+
+@pytest.fixture
+def visit(browser: sync_api.Browser, url: str) -> Iterator[Visit]:
+    found = Visit(browser, url, viewport={"width": 1280, "height": 900})
+    yield found
+    found.context.close()
+
+
+def test_no_page_asks_another_host_or_fails(visit: Visit) -> None:
+    for uri in PAGES:
+        visit.go(uri)
+    assert visit.wrong == []
+    assert visit.page.title() != "owned"
+
+
+def test_math_is_drawn(visit: Visit) -> None:
+    page = visit.go("papers/ddpm/")
+    assert page.locator(".kb-math .katex-html").count() >= 4 and page.locator(".kb-math--failed").count() == 0
+    assert page.locator(".kb-math--display").first.bounding_box()["height"] > 20
+    assert page.evaluate("document.fonts.check('16px KaTeX_Main')")
+    assert visit.go("topics/").locator("script[src*=katex]").count() == 0
+    assert visit.wrong == []
+
+
+def test_search_finds_a_note_by_a_word_and_by_an_author(visit: Visit) -> None:
+    page = visit.go("")
+    for words in ("chain", "Abbeel"):
+        page.locator(".md-search__input").click()
+        page.locator(".md-search__input").press_sequentially(words)
+        result = page.locator(".md-search-result__item a").first
+        result.wait_for(timeout=10_000)
+        assert "Denoising" in result.inner_text()
+        page.goto(visit.url)
+    assert visit.wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_and_phones_need_no_sideways_scrolling(
+    browser: sync_api.Browser, url: str, scheme: str
+) -> None:
+    visit = Visit(browser, url, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    for uri in PAGES:
+        page = visit.go(uri)
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), uri
+        assert page.evaluate(CONTRAST) == [], (scheme, uri)
+    visit.context.close()
+
+
+def test_dark_follows_the_system(browser: sync_api.Browser, url: str) -> None:
+    for scheme, bright in (("light", True), ("dark", False)):
+        visit = Visit(browser, url, color_scheme=scheme)
+        color = visit.go("").evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (int(color.split("(")[1].split(",")[0]) > 128) is bright
+        visit.context.close()
+
+
+def test_bibtex_is_copied_with_the_keyboard(browser: sync_api.Browser, url: str) -> None:
+    visit = Visit(browser, url, permissions=["clipboard-read", "clipboard-write"])
+    page = visit.go("papers/ddpm/")
+    page.locator(".kb-bibtex summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copied").wait_for(timeout=5000)
+    assert "ho2020denoising" in page.evaluate("navigator.clipboard.readText()")
+    visit.context.close()
+
+
+def test_a_reader_without_scripts_still_reads(browser: sync_api.Browser, url: str) -> None:
+    visit = Visit(browser, url, java_script_enabled=False)
+    assert "x_t = " in visit.go("papers/ddpm/").locator(".kb-math--display").inner_text()
+    visit.context.close()

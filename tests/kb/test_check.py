@@ -1,0 +1,313 @@
+"""What `kb check` finds, where, in which words; and what `--fix` mends."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from kb.check import check, quick, render
+from kb.files import Journal
+from kb.fix import fix
+from kb.library import Library
+from kb.problem import KbError, Problem
+
+TODAY = date(2026, 3, 1)
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Path:
+    (tmp_path / "notes").mkdir()
+    return tmp_path
+
+
+def write(vault: Path, path: str, text: str) -> Path:
+    file = vault / "notes" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text.encode())
+    return file
+
+
+def note(vault: Path, path: str, body: str = "", **meta: object) -> None:
+    keys = "".join(f"{key}: {value}\n" for key, value in ({"title": Path(path).stem.title()} | meta).items())
+    write(vault, path, f"---\n{keys}---\n{body}")
+
+
+def found(vault: Path) -> list[str]:
+    """Level and text of every Problem."""
+    return [f"{p.level} {p}" for p in check(Library(vault), TODAY)]
+
+
+def test_a_clean_vault(vault: Path) -> None:
+    note(vault, "index.md", "# Hi\n\n[a](papers/a.md)\n")
+    note(vault, "papers/index.md")
+    note(vault, "papers/a.md", "## Part\n\n[[b#A part!]] [[#part]] `[[no]]` ![x](a.png)\n", aliases="[AA]")
+    note(vault, "talks/b.md", "### A *part*\n\n[[AA]] [web](https://x.org) [mail](mailto:a@b.c)\n", part_of="a")
+    (vault / "notes/papers/a.png").touch()
+    assert found(vault) == []
+
+
+# Links
+
+
+def test_unresolved_links(vault: Path) -> None:
+    note(vault, "papers/denoising.md", "\nSee [[densoising]].\n\n- [[nothing like it]]\n- [x](../talks/y.md)\n")
+    assert found(vault) == [
+        "warning notes/papers/denoising.md:5: link: [[densoising]] leads to no note (did you mean [[denoising]]?)",
+        "warning notes/papers/denoising.md:7: link: [[nothing like it]] leads to no note"
+        " (write it: kb add, or list it under wanted:)",
+        "warning notes/papers/denoising.md:8: link: ../talks/y.md leads to no note"
+        " (write it: kb add, or list it under wanted:)",
+    ]
+
+
+def test_a_wanted_link_is_information(vault: Path) -> None:
+    note(vault, "topics/x.md", "[[2025-08-08-some-file.md]] [[other]]\n", wanted="[2025-08-08-some-file.md]")
+    assert found(vault) == [
+        "warning notes/topics/x.md:5: link: [[other]] leads to no note (write it: kb add, or list it under wanted:)",
+        "info notes/topics/x.md:5: wanted: no note yet for '2025-08-08-some-file.md' (write it: kb add)",
+    ]
+
+
+def test_an_embedded_figure_is_no_broken_link(vault: Path) -> None:
+    note(vault, "papers/x.md", "![[fig.png]] ![[img/two.png]] ![[no.png]]\n")
+    (vault / "notes/papers/fig.png").touch()
+    (vault / "notes/img").mkdir()
+    (vault / "notes/img/two.png").touch()
+    assert [line.split(" (")[0] for line in found(vault)] == [
+        "warning notes/papers/x.md:4: link: [[no.png]] leads to no note"
+    ]
+
+
+def test_broken_anchors(vault: Path) -> None:
+    body = """
+# The *Method*: in short {#named}
+## Setup
+## Setup
+```
+# not a heading
+```
+Under
+-----
+A paragraph. ^block1
+<a id="here"></a>
+"""
+    note(vault, "papers/a.md", body)
+    good = ["the-method-in-short", "The Method: in short", "named", "setup_1", "^block1", "here", "Under", "X#Setup"]
+    links = "\n".join(f"[[a#{name}]]" for name in good)
+    note(vault, "papers/b.md", f"{links}\n[[a#Setups]]\n[x](a.md#not-a-heading)\n[[#own]]\n")
+    assert found(vault) == [
+        "warning notes/papers/b.md:12: anchor: [[a#Setups]]: no such heading in notes/papers/a.md"
+        " (notes/papers/a.md has 'setup')",
+        "warning notes/papers/b.md:13: anchor: a.md#not-a-heading: no such heading in notes/papers/a.md"
+        " (notes/papers/a.md has '^block1', 'here', 'named', 'setup', 'setup 1')",
+        "warning notes/papers/b.md:14: anchor: [[#own]]: no such heading in this note (this note has no heading)",
+    ]
+
+
+def test_missing_files(vault: Path) -> None:
+    body = """
+![a](img/a%20b.png) ![gone](gone.png "title") [pdf](<my file.pdf>) [q](x.pdf?raw=1#page=2)
+`![code](no.png)` $[x](no)$ [abs](/x.png) [site](https://x.org/a.png) [here](#part)
+<img src="gone.svg" width=3>
+
+[ref]: gone.txt
+"""
+    note(vault, "papers/a.md", body)
+    (vault / "notes/papers/img").mkdir()
+    (vault / "notes/papers/img/a b.png").touch()
+    (vault / "notes/papers/x.pdf").touch()
+    hint = "(mend the path, or put the file there)"
+    assert found(vault) == [
+        f"warning notes/papers/a.md:5: file: there is no file 'gone.png' beside the note {hint}",
+        f"warning notes/papers/a.md:5: file: there is no file 'my file.pdf' beside the note {hint}",
+        f"warning notes/papers/a.md:7: file: there is no file 'gone.svg' beside the note {hint}",
+        f"warning notes/papers/a.md:9: file: there is no file 'gone.txt' beside the note {hint}",
+    ]
+
+
+# Ids and names
+
+
+def test_two_files_of_one_id(vault: Path) -> None:
+    note(vault, "papers/x.md")
+    note(vault, "talks/x.md", title="Y")
+    assert found(vault) == [
+        "error notes/talks/x.md:0: duplicate-id: notes/papers/x.md has the id 'x' too (rename one: kb rename)"
+    ]
+
+
+def test_two_notes_of_one_work(vault: Path) -> None:
+    note(vault, "papers/a.md", arxiv='"2006.11239"')
+    note(vault, "papers/b.md", status="read", url="https://www.arxiv.org/abs/2006.11239v3")
+    note(vault, "talks/c.md", video="https://youtu.be/abc", at='"1:00"')
+    note(vault, "talks/d.md", video="https://youtu.be/abc", at='"2:00"')
+    assert found(vault) == [
+        "warning notes/papers/b.md:4: duplicate-work: notes/papers/a.md is about the same work"
+        " (url: https://www.arxiv.org/abs/2006.11239v3) (make one note of the two)"
+    ]
+
+
+def test_aliases_that_lead_astray(vault: Path) -> None:
+    note(vault, "papers/a.md", aliases="[b, same, mine]")
+    note(vault, "papers/b.md", aliases="[Same]")
+    note(vault, "papers/c.md", title="Mine")
+    hint = "(choose another alias, or a link may go astray)"
+    assert found(vault) == [
+        f"warning notes/papers/a.md:3: alias: alias 'b' is the id of notes/papers/b.md {hint}",
+        f"warning notes/papers/a.md:3: alias: alias 'mine' is the title of notes/papers/c.md {hint}",
+        f"warning notes/papers/b.md:3: alias: alias 'same' is the alias of notes/papers/a.md {hint}",
+    ]
+
+
+def test_parts_of_nothing_and_of_themselves(vault: Path) -> None:
+    note(vault, "talks/a.md", part_of="nowhere")
+    note(vault, "talks/b.md", part_of="b")
+    note(vault, "talks/c.md", part_of="d")
+    note(vault, "talks/d.md", part_of='"[[c]]"')
+    note(vault, "talks/e.md", part_of="d")
+    note(vault, "talks/f.md", part_of="e")
+    assert found(vault) == [
+        "warning notes/talks/a.md:3: part-of: part_of: 'nowhere' is no note"
+        " (name the id of a course, playlist or collection)",
+        "error notes/talks/b.md:3: part-of: part_of goes in a circle: b, b (break the circle)",
+        "error notes/talks/c.md:3: part-of: part_of goes in a circle: c, d, c (break the circle)",
+        "error notes/talks/d.md:3: part-of: part_of goes in a circle: d, c, d (break the circle)",
+    ]
+
+
+# Fields
+
+
+def test_dates_that_contradict(vault: Path) -> None:
+    note(vault, "papers/a.md", status="read", started="2025-02-01", finished="2025-01-01")
+    note(vault, "papers/b.md", status="to-read", finished="2025-01-01")
+    note(vault, "papers/c.md", status="inbox", added="2026-03-02")
+    note(vault, "papers/d.md", status="read")
+    note(vault, "papers/e.md", status="reading", added="2026-03-01", published="2027-01-01", started="2025-01-01")
+    assert found(vault) == [
+        "warning notes/papers/a.md:5: dates: finished 2025-01-01, before it was started (2025-02-01)"
+        " (mend one of the two)",
+        "warning notes/papers/b.md:4: dates: finished 2025-01-01, and still 'to-read'"
+        " (set status: read, or remove the date)",
+        "warning notes/papers/c.md:4: dates: added 2026-03-02 lies in the future (mend the date)",
+    ]
+
+
+def test_incomplete_notes_are_information(vault: Path) -> None:
+    note(vault, "papers/a.md", arxiv='"2006.11239"', incomplete="arxiv")
+    assert found(vault) == [
+        "info notes/papers/a.md:4: incomplete: what its source says (arxiv) is not fetched yet (kb add --complete)"
+    ]
+
+
+def test_reproductions_that_are_not_there(vault: Path) -> None:
+    (vault / "repro/mine").mkdir(parents=True)
+    note(vault, "papers/a.md", repro="mine")
+    note(vault, "papers/b.md", repro="no_such_paper")
+    note(vault, "papers/c.md", repro="../notes")
+    hint = "(name a folder of repro/, or remove the key)"
+    assert found(vault) == [
+        f"warning notes/papers/b.md:3: repro: there is no repro/no_such_paper {hint}",
+        f"warning notes/papers/c.md:3: repro: there is no repro/../notes {hint}",
+    ]
+
+
+def test_problems_of_single_files_are_among_them_in_order(vault: Path) -> None:
+    note(vault, "papers/b.md", "[[nowhere]]\n", year="soon")
+    note(vault, "papers/a.md", "[[nowhere]]\n")
+    places = [(p.path, p.line, p.check) for p in check(Library(vault), TODAY)]
+    assert places == [
+        ("notes/papers/a.md", 4, "link"),
+        ("notes/papers/b.md", 3, "schema"),
+        ("notes/papers/b.md", 5, "link"),
+    ]
+    assert quick(Library(vault), TODAY) == check(Library(vault), TODAY)
+
+
+# Rendering
+
+
+PROBLEMS = [
+    Problem("notes/a,b.md", 3, "link", "100% gone\nreally", "mend: it", "warning"),
+    Problem("notes/c.md", 0, "id", "two", "", "error", True),
+    Problem("notes/d.md", 1, "wanted", "none yet", "", "info"),
+]
+
+
+def test_renderings() -> None:
+    assert render(PROBLEMS[1:]) == "notes/c.md:0: id: two\nnotes/d.md:1: wanted: none yet"
+    assert json.loads(render(PROBLEMS, "json"))[1] == {
+        "path": "notes/c.md", "line": 0, "check": "id", "message": "two", "level": "error", "fixable": True,
+    }  # fmt: skip
+    assert render(PROBLEMS, "github").split("\n") == [
+        "::warning file=notes/a%2Cb.md,line=3,title=kb link::100%25 gone%0Areally (mend: it)",
+        "::error file=notes/c.md,line=1,title=kb id::two",
+        "::notice file=notes/d.md,line=1,title=kb wanted::none yet",
+    ]
+    assert render([], "json") == "[]" and render([]) == ""
+    with pytest.raises(KbError, match="no format 'xml'; there are text json github"):
+        render([], "xml")
+
+
+# Fixing
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("---\ntitle: A: B\n---\nx\n", '---\ntitle: "A: B"\n---\nx\n'),
+        ("---\r\ntitle: @x: y\r\nyear: 2020\r\n---\r\n", '---\r\ntitle: "@x: y"\r\nyear: 2020\r\n---\r\n'),
+        ("---\ntitle: A: B\nvenue: C: D\n# kept\n---\n", '---\ntitle: "A: B"\nvenue: "C: D"\n# kept\n---\n'),
+        ("---\ntitle: x\ntags: #ml #vision\n---\n", "---\ntitle: x\ntags: [ml, vision]\n---\n"),
+        ("---\ntitle: #1 in sales\n---\n", '---\ntitle: "#1 in sales"\n---\n'),
+        ("---\ntitle: x\npart_of: [[a]] # c\n---\n", '---\ntitle: x\npart_of: "[[a]]" # c\n---\n'),
+        ("# Only: text\n\nWords.", '---\ntitle: "Only: text"\n---\n# Only: text\n\nWords.'),
+        ("\ufeffwords\r\n", "\ufeff---\r\ntitle: x\r\n---\r\nwords\r\n"),
+        ("", "---\ntitle: x\n---\n"),
+    ],
+)
+def test_fixes(vault: Path, before: str, after: str) -> None:
+    file = write(vault, "papers/x.md", before)
+    fixed = fix(Library(vault))
+    assert file.read_bytes().decode() == after
+    assert fixed and all(p.fixable for p in fixed)
+    assert fix(Library(vault)) == [] and file.read_bytes().decode() == after
+    Journal(vault).undo()
+    assert file.read_bytes().decode() == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\ntitle: x\n",
+        "---\ntitle: x\nauthors: [a, b\n---\n",
+        "---\ntitle: x\nyear: soon\n---\n",
+        "---\ntitle: &a x\n---\n",
+        "---\nyear: 2020\n---\n",
+    ],
+)
+def test_what_needs_a_person_is_left_alone(vault: Path, text: str) -> None:
+    file = write(vault, "papers/x.md", text)
+    assert check(Library(vault), TODAY)
+    assert fix(Library(vault)) == []
+    assert file.read_text() == text
+
+
+def test_bytes_that_are_no_utf8_are_left_alone(vault: Path) -> None:
+    file = vault / "notes/x.md"
+    file.write_bytes(b"caf\xe9\n")
+    assert fix(Library(vault)) == []
+    assert file.read_bytes() == b"caf\xe9\n"
+
+
+def test_all_fixes_are_one_change(vault: Path) -> None:
+    write(vault, "papers/a.md", "A\n")
+    write(vault, "papers/b.md", "---\ntitle: a: b\n---\n")
+    assert [(p.path, p.line, p.check) for p in fix(Library(vault))] == [
+        ("notes/papers/a.md", 1, "front-matter"),
+        ("notes/papers/b.md", 2, "yaml"),
+    ]
+    assert Journal(vault).undo()[0].paths == ["notes/papers/a.md", "notes/papers/b.md"]
