@@ -24,7 +24,7 @@ try:
     from mkdocs.config import load_config
     from mkdocs.exceptions import Abort, ConfigurationError, MkDocsException
 except ModuleNotFoundError as error:
-    raise KbError(f"`kb build` needs {error.name}: pip install 'papers-you-can-run[site]'", 2) from None
+    raise KbError(f"`kb build` needs {error.name}: pip install 'papers-you-can-run[site]'") from None
 
 
 @dataclass
@@ -57,7 +57,7 @@ def build(root: Path, strict: bool = False, site_dir: Path | None = None, quiet:
     """Write the site of the vault at `root`, to `site_dir` or the place that mkdocs.yml names (site/). With `strict` a
     warning is a failure (KbError that says how many there were); the site is written all the same."""
     start = time.monotonic()
-    with _log(_Collector(logging.WARNING, quiet)) as collector, _failures(root):
+    with _log(_Collector(logging.WARNING, quiet)) as collector, _failures(root, collector):
         config = _config(root, site_dir)
         config.plugins.on_startup(command="build", dirty=False)
         try:
@@ -77,7 +77,7 @@ def build(root: Path, strict: bool = False, site_dir: Path | None = None, quiet:
 def serve(root: Path, host: str = "127.0.0.1", port: int = 8000, open_browser: bool = False) -> None:
     """Show the site at http://host:port/ and keep it up to date with the notes until interrupted."""
     _require_free(host, port)
-    with _log(_Collector(logging.INFO)), _failures(root):
+    with _log(_Collector(logging.INFO)) as collector, _failures(root, collector):
         _config(root, None)  # a broken mkdocs.yml fails here, in one line
         mkdocs_serve.serve(str(root / "mkdocs.yml"), dev_addr=f"{host}:{port}", open_in_browser=open_browser)
 
@@ -117,15 +117,13 @@ def _log(collector: _Collector) -> Iterator[_Collector]:
 
 
 @contextmanager
-def _failures(root: Path) -> Iterator[None]:
-    """mkdocs' exceptions as KbError."""
-    path = root / "mkdocs.yml"
+def _failures(root: Path, collector: _Collector) -> Iterator[None]:
+    """mkdocs' exceptions as KbError. What is wrong with a configuration it logs; the exception says only that."""
     try:
         yield
-    except KbError:
-        raise
     except (ConfigurationError, Abort) as error:
-        told = " ".join(str(error).split()) or "the build was given up"
-        raise KbError(f"{path}: {told}; compare it with https://www.mkdocs.org/user-guide/configuration/") from None
+        told = " ".join("; ".join([*collector.warnings, str(error)]).split())
+        remedy = "see https://www.mkdocs.org/user-guide/configuration/"
+        raise KbError(f"{root / 'mkdocs.yml'}: {told}; {remedy}") from None
     except MkDocsException as error:
         raise KbError(str(error).removeprefix("kb: ")) from None

@@ -29,6 +29,7 @@ from mkdocs.utils.templates import TemplateContext
 
 from kb.ids import title_key
 from kb.library import Library
+from kb.listing import front_matter
 from kb.note import FOREIGN, PAGE, Note
 from kb.pages import dashboard, generated_pages, nav, note_context, visible
 from kb.problem import KbError, Problem
@@ -38,6 +39,7 @@ from kb.site.formulas import MathExtension, math_html
 from kb.site.lists import ListExtension
 from kb.site.report import site_problems
 from kb.site.safety import safe_html
+from kb.site.tables import TableExtension
 from kb.site.vault import Vault
 from kb.site.wikilinks import WikilinkExtension
 
@@ -76,7 +78,8 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         self.vault = Vault(self.public)
         defaults.apply(config)
         slugify = config.mdx_configs.get("toc", {}).get("slugify") or _toc_slugify
-        own = [ListExtension(), MathExtension(), WikilinkExtension(self.vault, partial(slugify, sep="-"))]
+        links = WikilinkExtension(self.vault, partial(slugify, sep="-"))
+        own = [ListExtension(), MathExtension(), TableExtension(), links]
         config.markdown_extensions += own  # type: ignore[arg-type]  # mkdocs hands them on as they are
         return config
 
@@ -101,7 +104,7 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         taken = {file.dest_uri: file.src_uri for file in files}
         generated = generated_pages(self.public)
         if files.get_file_from_path("index.md") is None:
-            generated["index.md"] = "---\ntitle: Home\n---\n"
+            generated["index.md"] = front_matter(config.site_name, "toc", "navigation") + dashboard(self.public)
         for uri, text in generated.items():
             file = File.generated(config, uri, content=text, inclusion=InclusionLevel.NOT_IN_NAV)
             if file.dest_uri in taken:
@@ -162,10 +165,10 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         note = self._note(page)
         shown: dict[str, Any] = {"kb_url": partial(self._url, page), "kb_offline": self.config.offline}
         if note is not None and note.kind != PAGE:
-            shown["kb"] = note_context(self.public, note)
+            shown |= {"kb": note_context(self.public, note), "kb_title": math_html(note.title)}
             card = self.env.get_template("partials/kb-card.html").render({**context, **shown})
             page.content = card + (page.content or "")
-        shown["kb_math"] = "kb-math" in (page.content or "") or "$" in str(shown.get("kb", {}).get("backlinks", ""))
+        shown["kb_math"] = "kb-math" in (page.content or "") or "$" in str([note and note.title, shown.get("kb")])
         context.update(shown)  # type: ignore[typeddict-item]  # mkdocs names its own keys alone
         return context
 

@@ -21,8 +21,8 @@ def site_problems(public: PublicLibrary, vault: Vault) -> Iterator[Problem]:
         for link in note.links:
             if name_key(link.target) not in wanted and not _leads(public, vault, note, link):
                 written = f"[[{link.target}]]" if link.wiki else link.target
-                hint = "write that note, or correct the link"
-                yield Problem(note.path, link.line, "broken-link", f"{written} leads to no note", hint, "warning")
+                hint = "write that note, list it under wanted:, or correct the link"
+                yield Problem(note.path, link.line, "link", f"{written} leads to no note", hint, "warning")
 
 
 def _leads(public: PublicLibrary, vault: Vault, note: Note, link: Link) -> bool:

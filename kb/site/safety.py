@@ -11,15 +11,19 @@ from html import escape
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
-# Most pages hold none of this and are not parsed again. Several patterns, for each begins with a literal: that is fast.
-_SUSPECT = (
-    re.compile(
-        r"<(?:script|iframe|frame|object|embed|applet|link|meta|base|style|form|video|audio|source|track|img|image|use|input)\b",
-        re.I,
-    ),
-    re.compile(r"[\s/\"'](?:on[a-z]+|background|ping|srcdoc)\s*=|mermaid", re.I),
-    re.compile(r"\bstyle\s*=[^>]*(?:url|import|\\)", re.I),
-    re.compile(r"\b(?:href|src|action)\s*=\s*[\"']?(?!https?://|#)[^\"'<>]*[:&\t\r\n]", re.I),
+_ELSEWHERE = r"""\s*=\s*["']?(?!https?://|#)[^"'<>]*[:&\t\r\n]"""  # no plain link, no path: javascript: in any disguise
+_SUSPECT = tuple(  # most pages hold none of it and are not parsed again; a literal at the beginning makes a search fast
+    re.compile(pattern)
+    for pattern in (
+        r"<(?:script|i?frame|object|embed|applet|link|meta|base|style|form|video|audio|source|track|img|image|use|input)\b",
+        r"on[a-z]+\s*=",
+        r"style\s*=[^>]*(?:url|import|\\)",
+        *(f"{key}{_ELSEWHERE}" for key in ("href", "src", "action")),
+        r"background\s*=",
+        r"ping\s*=",
+        "srcdoc",
+        "mermaid",
+    )
 )
 _DROPPED = {"script", "object", "embed", "applet", "base", "meta", "link", "style", "frame", "noscript", "template"}
 _VOID = {"embed", "base", "meta", "link", "frame", "img", "source", "track", "input", "br", "hr"}
@@ -30,7 +34,8 @@ _ADDRESSES = ("src", "href", "xlink:href", "data", "poster", "srcset", "backgrou
 
 def safe_html(html: str) -> str:
     """The page's HTML without scripts and event handlers, and with a link in place of every load from another host."""
-    if not any(pattern.search(html) for pattern in _SUSPECT):
+    lower = html.lower()
+    if not any(pattern.search(lower) for pattern in _SUSPECT):
         return html
     parser = _Cleaner()
     parser.feed(html)

@@ -21,6 +21,7 @@ from markdown.util import AtomicString
 
 from kb.links import WIKILINK, plain
 from kb.listing import relative
+from kb.site.formulas import math_html
 
 _IMAGE = re.compile(r"\.(png|jpe?g|gif|svg|webp|avif)$", re.I)
 
@@ -83,16 +84,21 @@ class WikilinkProcessor(InlineProcessor):
             shown = (
                 target.title if not heading or not name else f"{target.title} › {heading.rpartition('#')[2].strip()}"
             )
-            link.text = AtomicString(shown)
+            link.text = self._plain(shown)
         return link
 
     def _embed(self, target: Target) -> etree.Element:
         card = etree.Element("span", {"class": "kb-embed"})
         link = etree.SubElement(card, "a", {"href": relative(target.uri, self.vault.page())})
-        link.text = AtomicString(target.title)
+        link.text = self._plain(target.title)
         if target.summary:
-            etree.SubElement(card, "span", {"class": "kb-embed__text"}).text = AtomicString(target.summary)
+            text = etree.SubElement(card, "span", {"class": "kb-embed__text"})
+            text.text = self._plain(target.summary)
         return card
+
+    def _plain(self, text: str) -> AtomicString:
+        """Text that is no Markdown but may hold formulas."""
+        return AtomicString(self.md.htmlStash.store(math_html(text)) if "$" in text else text)
 
     def _image(self, name: str, label: str) -> etree.Element:
         uri = self.vault.image(name)

@@ -24,7 +24,7 @@ BROKEN = FINE | {"papers/b.md": "---\ntitle: B\n---\n\n[[nowhere]]\n"}
 
 def test_strict_fails_on_a_warning_and_names_it(tmp_path: Path, make_vault: MakeVault) -> None:
     root = make_vault(tmp_path, BROKEN)
-    with pytest.raises(KbError, match=r"1 warning.*notes/papers/b.md:5: broken-link.*kb check"):
+    with pytest.raises(KbError, match=r"1 warning.*notes/papers/b.md:5: link.*kb check"):
         build(root, strict=True, quiet=True)
     assert (
         build(root, quiet=True).warnings and build(make_vault(tmp_path / "fine", FINE), strict=True, quiet=True).pages
@@ -40,7 +40,7 @@ def test_warnings_are_printed_unless_quiet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], make_vault: MakeVault
 ) -> None:
     build(make_vault(tmp_path, BROKEN))
-    assert "notes/papers/b.md:5: broken-link" in capsys.readouterr().err
+    assert "notes/papers/b.md:5: link" in capsys.readouterr().err
     build(tmp_path, quiet=True)
     assert capsys.readouterr() == ("", "")
 
@@ -62,6 +62,7 @@ def test_a_broken_mkdocs_yml_is_named_in_one_line(tmp_path: Path, text: str, mak
     with pytest.raises(KbError) as failure:
         build(root, quiet=True)
     assert "mkdocs.yml" in str(failure.value) and "\n" not in str(failure.value)
+    assert "nonsense" not in text or "nonsense" in str(failure.value)
 
 
 def test_a_folder_without_mkdocs_yml_is_no_vault(tmp_path: Path) -> None:

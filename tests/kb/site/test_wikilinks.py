@@ -10,11 +10,13 @@ import markdown
 from markdown.extensions.toc import slugify
 
 from kb.site.formulas import MathExtension, math_html
+from kb.site.tables import TableExtension
 from kb.site.wikilinks import Target, WikilinkExtension
 
 TARGETS = {
     "ddpm": Target("papers/ddpm.md", "Denoising *Diffusion* <Models>", "Noise in, image out."),
     "ddpm.md": Target("papers/ddpm.md", "Denoising *Diffusion* <Models>"),
+    "l1": Target("papers/ddpm.md", "The $\\ell_1$ *norm*"),
     "2025-08-08-log.md": Target("topics/2025-08-08-log.md", "A log"),
 }
 
@@ -82,6 +84,16 @@ def test_no_link_in_code_math_or_after_a_backslash(text: str) -> None:
 def test_a_link_in_a_table_keeps_its_label() -> None:
     html = render("| a | b |\n|---|---|\n| [[ddpm\\|it]] | 2 |")
     assert '<a class="kb-link" href="../papers/ddpm.md">it</a></td>' in html and html.count("<td") == 2
+
+
+def test_formulas_in_titles_are_formulas_in_links() -> None:
+    assert '>The <span class="kb-math">\\ell_1</span> *norm*</a>' in render("[[l1]]")
+
+
+def test_code_in_a_table_loses_the_escape_of_its_pipe() -> None:
+    table = "| a |\n|---|\n| `[[x\\|y]]` |\n\n`a\\|b`"
+    html = markdown.markdown(table, extensions=["tables", TableExtension()])
+    assert "<code>[[x|y]]</code>" in html and "<code>a\\|b</code>" in html
 
 
 def test_the_anchor_of_a_heading_is_the_one_the_table_of_contents_gives() -> None:
