@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ FORMATS = ("text", "json", "github")
 
 def check(library: Library, today: date | None = None) -> list[Problem]:
     """Every Problem of a vault, by path and line."""
+    from kb.check_results import stale_verdicts
     from kb.check_text import TEXT_CHECKS
 
-    return _run(library, (*_checks(today), *TEXT_CHECKS))
+    return _run(library, (*_checks(today), *TEXT_CHECKS, stale_verdicts))
 
 
 def quick(library: Library, today: date | None = None) -> list[Problem]:
@@ -38,9 +38,12 @@ def quick(library: Library, today: date | None = None) -> list[Problem]:
 
 
 def _checks(today: date | None) -> tuple[Check, ...]:
+    from kb.check_results import damaged_results, lonely_reproductions, missing_reproductions
+
     dates = partial(contradicting_dates, today=today or date.today())
     named = (unresolved_links, duplicate_ids, duplicate_works, ambiguous_aliases, broken_parts)
-    return (*named, dates, incomplete_notes, missing_reproductions)
+    results = (missing_reproductions, damaged_results, lonely_reproductions)
+    return (*named, dates, incomplete_notes, *results)
 
 
 def _run(library: Library, checks: Iterable[Check]) -> list[Problem]:
@@ -150,7 +153,7 @@ def ambiguous_aliases(library: Library) -> Iterator[Problem]:
 
 def broken_parts(library: Library) -> Iterator[Problem]:
     """`part_of` that names no note, or that leads back to where it began."""
-    named = {path: part.strip("[]").partition("|")[0] for path, part in _values(library, "part_of")}
+    named = {path: part.strip("[]").partition("|")[0] for path, part in values(library, "part_of")}
     found = {part: library.index.resolve(part) for part in set(named.values())}
     parents = {path: found[part] for path, part in named.items()}
     for path, part in named.items():
@@ -171,7 +174,7 @@ def broken_parts(library: Library) -> Iterator[Problem]:
 # Fields
 
 
-def _values(library: Library, key: str) -> list[tuple[str, str]]:
+def values(library: Library, key: str) -> list[tuple[str, str]]:
     """The notes that have a front-matter key, and its value."""
     sql = f"""SELECT path, json_extract(meta, '$.{key}') AS value FROM notes
               WHERE instr(meta, '"{key}"') AND value <> '' ORDER BY path"""
@@ -196,28 +199,11 @@ def contradicting_dates(library: Library, today: date) -> Iterator[Problem]:
 
 
 def incomplete_notes(library: Library) -> Iterator[Problem]:
-    for path, what in _values(library, "incomplete"):
+    for path, what in values(library, "incomplete"):
         line = key_line(library, path, "incomplete")
         yield _found(
             path, line, "incomplete", f"what its source says ({what}) is not fetched yet", "kb add --complete", "info"
         )
-
-
-def missing_reproductions(library: Library) -> Iterator[Problem]:
-    """`repro:` that names no folder, in the vault or in the installed laboratory."""
-    rows = _values(library, "repro")
-    homes = [library.root / "repro", *_installed()] if rows else []
-    for path, repro in rows:
-        if not repro.isidentifier() or not any((home / repro).is_dir() for home in homes):
-            line = key_line(library, path, "repro")
-            hint = "name a folder of repro/, or remove the key"
-            yield _found(path, line, "repro", f"there is no repro/{repro}", hint)
-
-
-def _installed() -> list[Path]:
-    """Where the installed `repro` package lies; nothing of it is imported."""
-    spec = find_spec("repro")
-    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
 
 
 # Rendering

@@ -232,13 +232,14 @@ def status(
 ) -> None:
     """Without an argument the state of your reading; with a note its status; with a status too, set it.
     `reading` and `read` are stamped with today's date."""
+    from kb.check_results import stale_rows
     from kb.render import dashboard, listing, style, to_json
     from kb.status import dashboard as morning
     from kb.status import set_status
 
     library = _library()
     if not what:
-        found = morning(library, _day(since))
+        found = morning(library, _day(since), stale=stale_rows(library))
         print(to_json(found)) if json else _show(dashboard(found))
         return
     notes = _meant(library, what)
@@ -317,13 +318,13 @@ def links(
     json: Json = False,
 ) -> None:
     """What a note links to, and what links to it, each with its sentence."""
-    from kb.render import to_json
+    from kb.render import printable, to_json
     from kb.show import broken_links, link_lines, links_json, orphan_rows
 
     library = _library()
     if orphans or broken:
         rows = orphan_rows(library) if orphans else broken_links(library)
-        print(to_json(rows)) if json else _show(" ".join(str(v) for v in row.values()) for row in rows)
+        print(to_json(rows)) if json else _show(printable(" ".join(str(v) for v in row.values())) for row in rows)
     elif not id:
         raise KbError("name a note, or ask for --orphans or --broken", 2)
     else:
@@ -368,6 +369,49 @@ def undo(
     count = len(change.paths) - len(kept)
     print(f"took back `kb {change.verb}` of {change.when}: {count} file{'' if count == 1 else 's'}")
     _show(f"left as you edited it: {path}" for path in kept)
+
+
+@app.command()
+def claims(
+    paper: Annotated[str, typer.Argument(help="A folder of repro/, for all that belongs beside its verdicts.")] = "",
+    json: Json = False,
+) -> None:
+    """What papers claim and what our runs say of it: holds, fails, equivalent, unclear or not run; stale where the
+    code has changed since."""
+    from kb.claims import as_json, claim_table, details
+    from kb.library import find_root
+    from kb.render import to_json
+    from kb.results import Results
+
+    results = Results(find_root(_root[0]))
+    papers = [results.find(paper)] if paper else list(results.papers.values())
+    if json:
+        print(to_json(as_json(papers, bool(paper))))
+    else:
+        _show(details(papers[0]) if paper else claim_table(papers))
+    problems = [problem for found in papers for problem in found.problems]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def run(
+    paper: Annotated[str, typer.Argument(help="A folder of repro/.")],
+    recipe: Annotated[str, typer.Argument(help="One of its recipes; `python -m repro` lists them.")] = "smoke",
+    args: Annotated[
+        list[str] | None, typer.Argument(help="After --, for the training: --seed 1 --minutes 9 --out DIR")
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="So many processes, a GPU each, through torchrun.")] = 0,
+) -> None:
+    """Train: `python -m repro.PAPER.train RECIPE ARGS`, its output and exit code as they are."""
+    from kb.library import find_root
+    from kb.run import run as train
+
+    given = list(args or ())
+    if recipe.startswith("-"):  # kb run PAPER -- ARGS
+        recipe, given = "smoke", [recipe, *given]
+    train(find_root(_root[0]), paper, recipe, gpus, given)
 
 
 @app.command()

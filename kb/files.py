@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from kb.problem import KbError
 
@@ -82,15 +82,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(root: Path, seconds: float = 10) -> Iterator[None]:
+def locked(root: Path, seconds: float = 10, name: str = "lock") -> Iterator[None]:
     """One writer at a time. The lock is the kernel's: it goes when its process does, however that ends."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(state_dir(root) / "lock", timeout=seconds)
     try:
+        lock = FileLock(state_dir(root) / name, timeout=seconds)
         lock.acquire()
     except Timeout:
         raise KbError("another kb command has been writing for too long; try again when it has ended") from None
+    except OSError as error:
+        raise KbError(f"{root / STATE}: {error.strerror}; kb must be able to write there") from None
     try:
         yield
     finally:
@@ -139,16 +141,23 @@ class Journal:
             for path, data in expected.items():
                 if path in old and old[path] != data:
                     raise KbError(f"{path} changed while kb was at work; nothing was written, so run the command again")
-            entry = self._open_entry(verb, old, writes)
+            path = ""
             try:
+                entry = self._open_entry(verb, old, writes)
                 for path, data in writes.items():
                     self._put(path, data)
+                os.replace(entry, entry.with_suffix(".json"))
             except OSError as error:
-                self._restore(self._load(entry))
-                entry.unlink()
-                raise KbError(f"{error.filename or path}: {error.strerror}; nothing was changed") from None
-            os.replace(entry, entry.with_suffix(".json"))
+                self._give_up(f"{path or error.filename or self.root}: {error.strerror}")
             self._forget_oldest()
+
+    def _give_up(self, reason: str) -> NoReturn:
+        """Take back a change that could not be made, and say why it could not."""
+        try:
+            self._recover()
+        except OSError:  # the same trouble again; the change stays open
+            raise KbError(f"{reason}; the next kb command takes back what was begun") from None
+        raise KbError(f"{reason}; nothing was changed") from None
 
     def undo(self, skip_changed: bool = False) -> tuple[Change, list[str]]:
         """Take back the newest change; returns it and the files left alone because they were edited since."""
@@ -158,7 +167,8 @@ class Journal:
             if not entries:
                 raise KbError("nothing to undo: the journal is empty")
             change = self._load(entries[-1])
-            edited = [p for p in change.paths if _hash(read_bytes(self.root / p)) != change.new[p]]
+            now = {p: _hash(read_bytes(self.root / p)) for p in change.paths}
+            edited = [p for p in change.paths if now[p] not in (change.new[p], _hash(change.old[p]))]
             if edited and not skip_changed:
                 more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
                 raise KbError(
@@ -186,6 +196,9 @@ class Journal:
                 continue
             done = {p for p in change.paths if _hash(read_bytes(self.root / p)) == change.new[p]}
             self._restore(change, skip=set(change.paths) - done)
+            for folder in {(self.root / p).parent for p in change.paths}:
+                for temp in folder.glob(".kb-*.tmp"):
+                    temp.unlink()
             entry.unlink()
         return change
 
@@ -235,5 +248,6 @@ class Journal:
                 self._put(path, data)
 
     def _forget_oldest(self) -> None:
-        for entry in sorted(self.folder.glob("*.json"))[:-_KEPT]:
+        left = self.folder.glob(".kb-*.tmp")  # by a command that died while it wrote its entry
+        for entry in [*sorted(self.folder.glob("*.json"))[:-_KEPT], *left]:
             entry.unlink()

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -17,8 +18,10 @@ import yaml
 from kb.problem import KbError
 
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-_KEY = re.compile(r"([A-Za-z_][\w .-]*?)[ \t]*:(?=[ \t]|$)")
+_KEY = re.compile(r"[\"']?([A-Za-z_][\w .-]*?)[\"']?[ \t]*:(?=[ \t\r\n]|$)")
 _LIMIT = 256 * 1024  # characters; front matter beyond this is a mistake or an attack
+_DEEPEST = 20  # levels of lists and mappings: the C loader's stack ends somewhere
+_COSTLY = re.compile(r"[&*]|^ {40}|(?:[-?:][ \t]+){20}", re.M)
 
 
 @dataclass
@@ -79,15 +82,13 @@ def read(front: FrontMatter) -> tuple[dict[str, Any], dict[str, int], list[Fault
             faults.append(Fault(n, "duplicate-key", f"'{key}' stands on line {where[key]} too", "keep one of the two"))
         where[key] = n
     source = "".join(front.lines)
-    if len(source) > _LIMIT or re.search(r"(?m)^[^#\"'\n]*[:\-,\[{][ \t]+[&*][A-Za-z0-9_]", source):
-        anchors = "uses YAML anchors (& or *), which kb does not read"
-        message = "is larger than 256 KB" if len(source) > _LIMIT else anchors
-        faults.append(Fault(2, "yaml", f"the front matter {message}", "quote the value, or write it out"))
+    if len(source) > _LIMIT:
+        faults.append(Fault(2, "yaml", "the front matter is larger than 256 KB", "move what is long below it"))
         return _salvage(front.lines), where, faults
     try:
-        found = yaml.load(source, _Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        faults.append(_yaml_fault(error, front.lines))
+        found = _load(source)
+    except yaml.YAMLError as error:
+        faults.append(_yaml_fault(error, source, front.lines))
         return _salvage(front.lines), where, faults
     if found is None or found == "":
         found = {}
@@ -97,10 +98,36 @@ def read(front: FrontMatter) -> tuple[dict[str, Any], dict[str, int], list[Fault
     return {str(k): v for k, v in found.items()}, where, faults + _traps(front.lines)
 
 
-def _yaml_fault(error: Exception, lines: list[str]) -> Fault:
-    mark = getattr(error, "problem_mark", None)
-    at = min(mark.line, len(lines) - 1) if mark is not None and lines else 0
-    told = str(getattr(error, "problem", None) or error).splitlines()[0]
+class _Refused(yaml.MarkedYAMLError):
+    """Good YAML that kb does not read."""
+
+
+def _load(source: str) -> Any:
+    """YAML with every scalar as text. Aliases and deep nesting, by which a small file can take all memory or end the
+    process, are errors like any other."""
+    if _COSTLY.search(source) or source.count("[") + source.count("{") > _DEEPEST:
+        depth = 0
+        event: Any
+        for event in yaml.parse(source, _Loader):
+            if getattr(event, "anchor", None):
+                raise _Refused(problem="uses YAML anchors (& or *)", problem_mark=event.start_mark)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise _Refused(problem=f"is more than {_DEEPEST} levels deep", problem_mark=event.start_mark)
+    return yaml.load(source, _Loader)
+
+
+def _yaml_fault(error: yaml.YAMLError, source: str, lines: list[str]) -> Fault:
+    mark = getattr(error, "problem_mark", None)  # its `line` counts line ends that no editor counts
+    place = mark.index if mark is not None else getattr(error, "position", 0)
+    at = max(0, min(source.count("\n", 0, place), len(lines) - 1))
+    if isinstance(error, _Refused):
+        message = f"the front matter {error.problem}, which kb does not read"
+        return Fault(at + 2, "yaml", message, "quote the value, or write it out")
+    told = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).splitlines()[0]
+    if c := re.search(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", source):
+        at = source.count("\n", 0, c.start())
+        return Fault(at + 2, "yaml", f"a control character U+{ord(c[0]):04X} stands in the front matter", "take it out")
     m = _KEY.match(lines[at]) if lines else None
     value = lines[at][m.end() :].strip() if m else ""
     if m and value[:1] not in ("", '"', "'", "[", "{", "|", ">"):
@@ -137,7 +164,7 @@ def _salvage(lines: list[str]) -> dict[str, Any]:
 
 def _inline_list(value: str) -> Any:
     try:
-        return yaml.load(value, _Loader)
+        return _load(value)
     except yaml.YAMLError:
         return value
 
@@ -160,7 +187,7 @@ def _is_plain(text: str) -> bool:
         return False
     if text[0] in "-?:,[]{}#&*!|>'\"%@`=" or ": " in text or " #" in text or text.endswith(":"):
         return False
-    if re.fullmatch(r"(?i:y|n|yes|no|on|off|true|false|null|~|\.nan|[-+]?\.inf)", text):
+    if re.fullmatch(r"(?i:<<|y|n|yes|no|on|off|true|false|null|~|\.nan|[-+]?\.inf|[-+]?0x[\da-f_]+)", text):
         return False
     return re.fullmatch(r"\d{4}-\d\d-\d\d", text) is not None or not re.match(r"[-+.]?\d[\d_.,:xXoOeE+-]*$", text)
 
@@ -213,16 +240,34 @@ def edit(text: str, changes: Mapping[str, object], order: tuple[str, ...] = ()) 
     """`text` with some keys set (None removes a key). Only the lines of those keys change; a comment after a value, the
     order of keys and the line ends stay. New keys go where `order` puts them among those that are there."""
     front = split(text)
+    if not changes:
+        return text
     if front.faults:
         raise KbError(f"line {front.faults[0].line}: {front.faults[0].message}; {front.faults[0].hint}")
     newline = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
     lines = list(front.lines)
     for key, value in changes.items():
         _set(lines, key, value, order, newline)
-    if not front.closing:
-        bom = front.opening
-        return f"{bom}---{newline}{''.join(lines)}---{newline}{front.body}"
+    if not front.closing and lines:
+        front.opening, front.closing = f"{front.opening}---{newline}", f"---{newline}"
+    _verify(front.lines, lines, changes)
     return front.opening + "".join(lines) + front.closing + front.body
+
+
+def _verify(old: list[str], new: list[str], changes: Mapping[str, object]) -> None:
+    """Line by line is not how YAML reads: where an edit would change more than its keys, it is not made."""
+    try:
+        before = _load("".join(old))
+    except yaml.YAMLError:  # what is no YAML yet cannot be compared
+        return
+    try:
+        after = _load("".join(new))
+    except yaml.YAMLError:
+        after = ""
+    kept = [{k: v for k, v in (found or {}).items() if k not in changes} for found in (before, after)
+            if isinstance(found or {}, dict)]  # fmt: skip
+    if len(kept) != 2 or kept[0] != kept[1]:
+        raise KbError(f"its front matter is written in a way that kb cannot edit; set {', '.join(changes)} by hand")
 
 
 def _set(lines: list[str], key: str, value: object, order: tuple[str, ...], newline: str) -> None:
@@ -235,11 +280,8 @@ def _set(lines: list[str], key: str, value: object, order: tuple[str, ...], newl
     start, end = spans[key]
     if value == _value_of(lines[start:end], key):
         return
-    if new and end - start == 1 and len(new) == 1:
-        new = [_keep_comment(lines[start], new[0], newline)]
-    elif new and end - start > 1 and isinstance(value, list | tuple):
-        new = _edit_list(lines[start:end], key, value, newline) or new
-    lines[start:end] = new
+    edited = _edit_list(lines[start:end], value, newline) if new and isinstance(value, list | tuple) else None
+    lines[start:end] = edited or ([_keep_comment(lines[start], new[0], newline), *new[1:]] if new else [])
 
 
 def _spans(lines: list[str]) -> dict[str, tuple[int, int]]:
@@ -265,31 +307,39 @@ def _place(spans: Mapping[str, tuple[int, int]], key: str, order: tuple[str, ...
 
 def _value_of(lines: list[str], key: str) -> Any:
     try:
-        found = yaml.load("".join(lines), _Loader)
+        found = _load("".join(lines))
     except yaml.YAMLError:
         return None
     return found.get(key) if isinstance(found, dict) else None
 
 
 def _keep_comment(old: str, new: str, newline: str) -> str:
-    m = re.search(r"""^(?:[^"'#]|"(?:[^"\\]|\\.)*"|'[^']*')*?([ \t]+#.*?)[ \t\r\n]*$""", old)
-    return new.rstrip("\r\n") + m[1] + newline if m else new
+    """The new line with the comment of the old one: what can be cut off without changing the value."""
+    old, marks = old.rstrip(), re.finditer(r"(?<![ \t])[ \t]+#", old)
+    for at in (m.start() for m in islice(marks, 20)):
+        try:
+            if _load(old[:at]) == _load(old):
+                return new.rstrip("\r\n") + old[at:] + newline
+        except yaml.YAMLError:  # the mark stands inside quotes
+            continue
+    return new
 
 
-def _edit_list(block: list[str], key: str, value: Iterable[object], newline: str) -> list[str] | None:
-    """A list written an item a line keeps the lines (and comments) of the items that stay."""
+def _edit_list(block: list[str], value: Iterable[object], newline: str) -> list[str] | None:
+    """A list written an item a line keeps the lines of the items that stay, and the comments beside and above them."""
     items: dict[str, str] = {}
+    lead, above = "", ""
     for line in block[1:]:
+        if not line.strip() or line.lstrip().startswith("#"):
+            above += line
+            continue
         m = re.match(r"([ \t]*-[ \t]+)(.*)", line)
         if not m:
             return None
-        items[str(_inline_list(m[2].rstrip()))] = line
-    if not items:
-        return None
-    lead = (re.match(r"[ \t]*-[ \t]+", next(iter(items.values()))) or [""])[0]
+        lead = lead or m[1]
+        items[str(_inline_list(m[2].rstrip()))] = above + line
+        above = ""
     wanted = list(value)
-    if not wanted:
+    if not items or not wanted:
         return None
-    last = block[-1] if block[-1].endswith("\n") else block[-1] + newline
-    items = {k: (last if v is block[-1] else v) for k, v in items.items()}
-    return [block[0], *(items.get(str(v), f"{lead}{_flow(v)}{newline}") for v in wanted)]
+    return [block[0], *(items.get(str(v), f"{lead}{_flow(v)}{newline}") for v in wanted), above]

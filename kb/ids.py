@@ -110,7 +110,7 @@ def _youtube_id(host: str, path: str, query: dict[str, str]) -> str:
 
 def _clock(seconds: str | None) -> str:
     """'2138s' or '2138' -> '35:38'; '1h2m3s' -> '1:02:03'; anything else -> ''."""
-    m = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", seconds or "")
+    m = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", seconds or "")
     total = sum(int(n or 0) * unit for n, unit in zip(m.groups(), (3600, 60, 1), strict=True)) if m else 0
     if not total:
         return ""

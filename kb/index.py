@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kb.files import STATE, state_dir
+from kb.files import STATE, locked, state_dir
 from kb.ids import fold
 from kb.links import Link, plain
 from kb.note import PAGE, Note, parse_note
@@ -49,12 +49,14 @@ CREATE VIRTUAL TABLE fts USING fts5(title, names, tags, body, content='texts', c
   tokenize='porter unicode61 remove_diacritics 2');
 """
 _WEIGHTS = "10.0, 5.0, 3.0, 1.0"
+_PATIENCE = 10.0  # seconds to wait for another command
 _RACY_NS = 50_000_000  # a file stamped this short before it was read may change again within the same stamp
 
 SORTS = {
     "added": "added = '', added DESC, id", "year": "year IS NULL, year DESC, id", "title": "title COLLATE NOCASE, id",
     "started": "started = '', started DESC, id", "finished": "finished = '', finished DESC, id", "id": "id",
-    "status": "instr('reading to-read inbox read dropped', status), id", "rating": "rating IS NULL, rating DESC, id",
+    "status": "status = '', instr(' reading to-read inbox read dropped ', ' ' || status || ' '), id",
+    "rating": "rating IS NULL, rating DESC, id",
     "author": "author_hay = '', author_hay, id",
 }  # fmt: skip
 
@@ -98,7 +100,18 @@ class Index:
             self._rebuild()
 
     def _connect(self, where: str) -> sqlite3.Connection:
-        db = sqlite3.connect(where, timeout=10, isolation_level=None)
+        db = sqlite3.connect(where, timeout=_PATIENCE, isolation_level=None)
+        db.create_function("fold", 1, lambda value: fold(str(value or "")), deterministic=True)
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._prepare(db)
+            except sqlite3.OperationalError as error:  # SQLite itself does not wait for a change of journal mode
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+
+    def _prepare(self, db: sqlite3.Connection) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         if db.execute("PRAGMA user_version").fetchone()[0] != _version():
@@ -118,26 +131,37 @@ class Index:
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {_version()}")
 
-    def _rebuild(self) -> None:
-        """Throw the damaged file away and read every note again."""
-        self.db.close() if hasattr(self, "db") else None
-        for suffix in ("", "-wal", "-shm"):
-            (self.root / STATE / f"index.sqlite{suffix}").unlink(missing_ok=True)
-        self.rebuilt = True
-        self.db = self._connect(str(self.root / STATE / "index.sqlite"))
-        self._refresh()
+    def _rebuild(self, surely: bool = False) -> None:
+        """Throw the damaged file away and read every note again, where another command has not done so meanwhile."""
+        self.close()
+        file = self.root / STATE / "index.sqlite"
+        with locked(self.root, name="index.lock"):
+            try:
+                if not surely:
+                    self.db = self._connect(str(file))
+                    self._refresh()
+                    return
+            except sqlite3.DatabaseError:
+                self.close()
+            for suffix in ("-wal", "-shm", ""):
+                file.with_name(file.name + suffix).unlink(missing_ok=True)
+            self.rebuilt = True
+            self.db = self._connect(str(file))
+            self._refresh()
 
     def close(self) -> None:
-        self.db.close()
+        if hasattr(self, "db"):
+            self.db.close()
 
     def rows(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one SELECT; damage met on the way costs a rebuild, not an error."""
+        args = [a.encode("utf-8", "replace").decode() if isinstance(a, str) else a for a in args]  # from a shell
         try:
             return self.db.execute(sql, args).fetchall()
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            self._rebuild()
+            self._rebuild(surely=True)
             return self.db.execute(sql, args).fetchall()
 
     # Freshness
@@ -265,11 +289,11 @@ class Index:
 
     def links_to(self, path: str) -> list[tuple[str, Link]]:
         """Links that lead to a note, with the path of the note they stand in."""
-        sql = """SELECT DISTINCT s.path, l.target, l.line, l.context, l.heading, l.label, l.embed, l.wiki FROM links l
-                 JOIN names ON names.name = l.key JOIN notes t ON t.n = names.n JOIN notes s ON s.n = l.n
-                 WHERE t.path = ? AND s.path <> t.path ORDER BY s.path, l.line"""
+        sql = """SELECT s.path, l.target, l.line, l.context, l.heading, l.label, l.embed, l.wiki
+                 FROM links l JOIN notes s USING(n) WHERE s.path <> ? AND l.key IN
+                 (SELECT name FROM names JOIN notes USING(n) WHERE path = ?) ORDER BY s.path, l.rowid"""
         found = []
-        for source, *row in self.rows(sql, (path,)):
+        for source, *row in self.rows(sql, (path, path)):
             target, line, context, heading, label, embed, wiki = row
             link = Link(target, line, context, heading, label, bool(embed), bool(wiki))
             if self.target(link, source) == path:
@@ -287,7 +311,7 @@ class Index:
 
     def search(self, text: str, query: Query, limit: int = 20) -> list[dict[str, Any]]:
         """Full text, best first: every word of `text` (quoted words side by side); where no note has them all, any."""
-        words = [(q or w) for q, w in re.findall(r'"([^"]+)"|(\S+)', text)]
+        words = [(q or w) for q, w in re.findall(r'"([^"]+)"|(\S+)', text.replace("\0", " "))]
         words = [w for w in words if re.search(r"\w", w)]
         if not words:
             return []
@@ -325,6 +349,8 @@ def _scan(root: Path) -> Iterator[tuple[str, tuple[str, int]]]:
             if entry.name.startswith("."):
                 continue
             path = f"{name}/{entry.name}"
+            if not _is_unicode(entry.name):
+                raise KbError(f"{path!a}: the file name is no UTF-8; rename the file")
             if entry.is_dir(follow_symlinks=False):
                 folders.append((path, Path(entry.path)))
             elif entry.name.endswith(".md"):
@@ -334,6 +360,13 @@ def _scan(root: Path) -> Iterator[tuple[str, tuple[str, int]]]:
                     continue
                 stamp = f"{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_size}:{s.st_ino}"
                 yield path, (stamp, max(s.st_mtime_ns, s.st_ctime_ns))
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _no_nul(text: str) -> str:
@@ -353,7 +386,7 @@ def link_key(link: Link, source: str) -> str:
     from urllib.parse import unquote
 
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), unquote(link.target)))
-    return name_key(path.removeprefix("notes/"))
+    return name_key(path.removeprefix("notes/") if path.startswith("notes/") else f"../{path}")  # no note lies outside
 
 
 def _link_rows(note: Note) -> Iterator[tuple[Any, ...]]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kb.index import Index, Progress, link_key, name_key
 from kb.links import Link
 from kb.note import Note
 from kb.problem import KbError, Problem
+
+if TYPE_CHECKING:
+    from kb.results import Results
 
 
 def find_root(given: str | None = None) -> Path:
@@ -43,6 +47,13 @@ class Library:
     def problems(self) -> list[Problem]:
         """What is wrong in single files; kb.check adds what is wrong between them."""
         return sorted(self.index.problems())
+
+    @cached_property
+    def results(self) -> Results:
+        """The reproductions: claims with their verdicts, and records."""
+        from kb.results import Results
+
+        return Results(self.root)
 
     @cached_property
     def _names(self) -> dict[str, str]:

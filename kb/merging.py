@@ -16,20 +16,26 @@ UNIONS = ("tags", "aliases", "seen", "imported", "wanted")  # lists to which eac
 def merge_lines(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[str], bool]:
     """`ours` with the changes from `base` to `theirs`, and whether all of them could be made. A line that the person
     changed or removed stays so; what is new beside it is still added."""
+    if list(ours) == list(theirs):
+        return list(ours), True
     place = _places(base, ours)
     merged, clean = list(ours), True
+    unchanged = set(place.values())
+    own = {line for n, line in enumerate(ours) if n not in unchanged and line.strip()}
     changes = [op for op in SequenceMatcher(None, base, theirs, autojunk=False).get_opcodes() if op[0] != "equal"]
     for _, i1, i2, j1, j2 in reversed(changes):
         at = [place.get(i) for i in range(i1, i2)]
         kept = [i for i in at if i is not None]
-        whole = len(kept) == len(at) and (not kept or kept[-1] - kept[0] == len(kept) - 1)
-        if whole and kept:
+        if kept and len(kept) == len(at) and kept[-1] - kept[0] == len(kept) - 1:
             merged[kept[0] : kept[-1] + 1] = theirs[j1:j2]
             continue
-        clean = clean and not at
-        new = [line for line in theirs[j1:j2] if not at or line not in ours]
-        start = _insertion(place, i1, i2, len(base), len(ours))
-        merged[start:start] = new
+        there = own | ({line for line in ours if line.strip()} if at else set())
+        new = [line for line in theirs[j1:j2] if line not in there]
+        clean = clean and (not at or not (kept or any(line.strip() for line in new)))
+        start, end = _gap(place, i1, i2, len(base), len(ours))
+        while start < end and (at or ours[start] in theirs[j1:j2]):
+            start += 1  # behind what the person put there
+        merged[start:start] = new if any(line.strip() for line in new) or not at else []
     return merged, clean
 
 
@@ -39,12 +45,11 @@ def _places(base: Sequence[str], ours: Sequence[str]) -> dict[int, int]:
     return {block.a + n: block.b + n for block in blocks for n in range(block.size)}
 
 
-def _insertion(place: Mapping[int, int], start: int, end: int, of_base: int, of_ours: int) -> int:
-    """Where new lines go: after the nearest line above that is still there, else before the nearest below."""
-    for above in range(start - 1, -1, -1):
-        if above in place:
-            return place[above] + 1
-    return next((place[below] for below in range(end, of_base) if below in place), of_ours)
+def _gap(place: Mapping[int, int], start: int, end: int, of_base: int, of_ours: int) -> tuple[int, int]:
+    """Where new lines go: between the nearest lines above and below that are still there."""
+    above = next((place[i] + 1 for i in range(start - 1, -1, -1) if i in place), -1)
+    below = next((place[i] for i in range(end, of_base) if i in place), of_ours)
+    return (above if above >= 0 else below), below
 
 
 def merge_meta(

@@ -60,12 +60,11 @@ def _authors(value: Any) -> list[Any]:
 def _date(value: Any) -> str:
     text = _text(value)
     try:
-        date.fromisoformat(text)
+        if date.fromisoformat(text).isoformat() == text:  # 2025-W01-1 and 20250104 are ISO dates too
+            return text
     except ValueError:
-        raise ValueError("a date like 2025-01-04") from None
-    if len(text) != 10:
-        raise ValueError("a date like 2025-01-04")
-    return text
+        pass
+    raise ValueError("a date like 2025-01-04")
 
 
 def _published(value: Any) -> str:
@@ -304,8 +303,8 @@ def _unknown(key: str, path: str, line: int) -> Problem:
 
 
 def _first_heading(body: str) -> str:
-    m = re.search(r"^#\s+(.+?)\s*#*\s*$", body[:5000], re.M)
-    return m[1] if m else ""
+    m = re.search(r"^#[ \t]+(\S.*)$", body[:5000], re.M)
+    return m[1].rstrip().rstrip("#").rstrip() if m else ""
 
 
 def shown_authors(names: list[str]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
+from kb import claim_pages
+from kb.claim_pages import Shown
 from kb.front import dashboard, topic_card
 from kb.ids import fold, source_url
 from kb.links import Link
@@ -38,25 +40,31 @@ _ID_NAMES = {
 _DATES = ("published", "added", "started", "finished")
 
 
-def generated_pages(public: PublicLibrary) -> dict[str, str]:
-    """Every index page, by its path under notes/: reading state, tags, kinds, years, topics."""
+def generated_pages(public: PublicLibrary, shown: Sequence[Shown] = ()) -> dict[str, str]:
+    """Every index page, by its path under notes/: reading state, tags, kinds, years, topics, and the claims of the
+    reproductions that are `shown`."""
     notes = public.works
     pages: dict[str, str] = {}
     for listing in (*_status_listings(notes), *_tag_listings(notes), *_kind_listings(notes), *_year_listings(notes)):
         pages |= pages_of(listing)
-    return pages | {
-        "tags/index.md": _tag_index(notes),
-        "kinds/index.md": _kind_index(notes),
-        "years/index.md": _year_index(notes),
-        "topics/index.md": _topic_index(public),
-    }
+    return (
+        pages
+        | claim_pages.generated(shown)
+        | {
+            "tags/index.md": _tag_index(notes),
+            "kinds/index.md": _kind_index(notes),
+            "years/index.md": _year_index(notes),
+            "topics/index.md": _topic_index(public),
+        }
+    )
 
 
-def nav(guide: Sequence[str]) -> list[Any]:
+def nav(guide: Sequence[str], shown: Sequence[Shown] = ()) -> list[Any]:
     """The navigation, as mkdocs writes it: index pages alone, for a menu of every note would be in every page."""
     items: list[Any] = [
         {"Home": "index.md"},
         {"Reading": [{name: f"status/{status}.md"} for status, name in STATUS_NAMES.items()]},
+        *claim_pages.nav(shown),
         {"Topics": "topics/index.md"},
         {"Tags": "tags/index.md"},
         {"Kinds": "kinds/index.md"},

@@ -38,6 +38,10 @@ class PublicLibrary:
         found = self._library.resolve(name)
         return self.notes.get(found.path) if found else None
 
+    def hides(self, name: str) -> bool:
+        """True for a name of a private note."""
+        return self._is_private(_bare(name))
+
     def target(self, link: Link, source: Note) -> Note | None:
         """The public note a link leads to."""
         return self.resolve(link_key(link, source.path)) if link.target else source

@@ -36,7 +36,8 @@ class Query:
     terms: tuple[Term, ...] = ()
 
     def has(self, field: str) -> bool:
-        return any(t.field == field for t in self.terms)
+        """Whether a term asks for the field; one that only excludes does not."""
+        return any(t.field == field and not t.negated for t in self.terms)
 
     def plus(self, field: str, *values: str) -> Query:
         """The query narrowed by an option of the command line."""
@@ -79,10 +80,12 @@ def _condition(term: Term) -> tuple[str, list[Any]]:
     field, value = term.field, term.value
     if not field:
         return "instr(hay, ?) > 0", [value]
-    if field in ("status", "kind", "id"):
+    if field in ("status", "kind"):
         return f"{field} = ?", [value]
+    if field == "id":
+        return "fold(id) = ?", [value]
     if field == "tag":
-        return "n IN (SELECT n FROM tags WHERE tag = ? OR tag LIKE ?)", [value, value + "/%"]
+        return "n IN (SELECT n FROM tags WHERE tag = ? OR instr(tag, ?) = 1)", [value, value + "/"]
     if field == "author":
         return "instr(author_hay, ?) > 0", [value]
     if field in RANGES:
@@ -98,6 +101,6 @@ def _condition(term: Term) -> tuple[str, list[Any]]:
             return "n IN (SELECT n FROM tags)", []
         if value in ("links", "link"):
             return "n IN (SELECT n FROM links)", []
-        return "coalesce(json_extract(meta, '$.' || ?), '') NOT IN ('', '[]', '{}')", [value]
+        return "n IN (SELECT n FROM json_each(meta) WHERE key = ? AND value NOT IN ('', '[]', '{}'))", [value]
     assert field in TEXTS, field
-    return f"instr(lower(coalesce(json_extract(meta, '$.{field}'), '')), ?) > 0", [value]
+    return f"instr(fold(json_extract(meta, '$.{field}')), ?) > 0", [value]

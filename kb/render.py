@@ -15,6 +15,7 @@ from kb.note import shown_authors
 _STYLES = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36",
     "inbox": "33", "to-read": "36", "reading": "1;32", "read": "2", "dropped": "2",
+    "holds": "32", "fails": "31", "equivalent": "36", "unclear": "33", "not run": "2",
 }  # fmt: skip
 
 

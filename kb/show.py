@@ -72,7 +72,7 @@ def _place(row: dict[str, Any]) -> str:
 def orphan_rows(library: Library) -> list[dict[str, Any]]:
     """Notes without a link in or out."""
     linked = set(library.backlinks) | {path for path, note in library.notes.items() if note.links}
-    parts = {library.resolve(str(note.meta["part_of"])) for note in library.notes.values() if note.meta.get("part_of")}
+    parts = [library.resolve(str(note.meta["part_of"])) for note in library.notes.values() if note.meta.get("part_of")]
     linked |= {note.path for note in parts if note}
     linked |= {note.path for note in library.notes.values() if note.kind == PAGE or note.meta.get("part_of")}
     return [{"id": n.id, "title": n.title} for n in library.notes.values() if n.path not in linked]

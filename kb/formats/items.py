@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kb.formats import reference as refs
-from kb.formats.outline import Line
-from kb.ids import Source, identify
+from kb.formats.lines import Line
+from kb.ids import Source, identify, slug
 from kb.sources import guess_kind
 
 # Headings that say of what kind or in what state the items below are, and are no topic of their own.
@@ -18,21 +18,23 @@ KIND_WORDS = {
     "articles": "post",
     "code": "code", "repos": "code", "repositories": "code", "books": "book", "tools": "tool", "datasets": "dataset",
     "courses/talks": "", "talks/courses": "", "misc": "", "miscellaneous": "", "other": "", "others": "", "notes": "",
-    "links": "", "main sources": "", "sources": "", "resources": "", "threads": "thread",
+    "links": "", "main sources": "", "sources": "", "more": "", "show more": "",
+    "click to expand": "", "details": "", "resources": "", "threads": "thread",
 }  # fmt: skip
 STATE_WORDS = {
     "to read": "to-read", "to go through": "to-read", "to watch": "to-read", "to do": "to-read", "todo": "to-read",
-    "want to read": "to-read", "backlog": "to-read", "next": "to-read", "read": "read", "done": "read",
+    "want to read": "to-read", "reading queue": "to-read", "queue": "to-read", "unread": "to-read", "later": "to-read",
+    "backlog": "to-read", "next": "to-read", "read": "read", "done": "read",
     "finished": "read", "in progress": "reading", "reading now": "reading", "currently reading": "reading",
+    "now reading": "reading", "completed": "read", "watched": "read", "dropped": "dropped", "abandoned": "dropped",
 }  # fmt: skip
-NAMED = {"papers", "reading list", "books", "courses", "talks", *(k for k, v in STATE_WORDS.items() if v != "read")}
+NAMED = {"papers", "reading list", "books", "courses", "talks", *(k for k in STATE_WORDS if k != "done")}
 PAPER_SITES = ("arxiv", "doi", "acl", "openreview")
 ACRONYMS = {"ai", "ml", "llm", "nlp", "rl", "gpu", "asr", "cv", "dl", "gan", "vlm", "rag"}
 COURSE = re.compile(r"\bCS ?\d{2,3}\w?\b|\b(course|courses|class|seminar|specialization|bootcamp)\b", re.I)
 SCHOOL = re.compile(r"\b(CMU|MIT|Stanford|Berkeley|Harvard|NYU|ETH|Cornell|Princeton|Coursera|Udemy)\b")
 PROGRESS = re.compile(r"^[-*+]?\s*((?:lectures?|lecs?|chapters?|parts?|weeks?|units?|modules?|up to)\b.*\b"
                        r"(?:done|finished|watched|read|completed))\b", re.I)  # fmt: skip
-TODO = re.compile(r"(?:TODO|TBD|FIXME)\b|[.…]*$", re.I)
 ABSTRACT = re.compile(r"\*{0,2}\(?\babstract\b\)?:?\*{0,2}", re.I)
 
 
@@ -55,6 +57,8 @@ class Item:
     body: list[str | Mention] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     part_of: Item | None = None
+    provisional: bool = False  # whether the title only repeats an id or a URL
+    home: Item | None = None  # the topic that lists it
     said: bool = False  # whether the list itself says what the work is (`**Blog:** …`)
 
     @property
@@ -107,25 +111,16 @@ def generic(title: str) -> bool:
     return bool(title) and refs.GENERIC.fullmatch(title) is not None
 
 
-def is_bare_url(text: str) -> bool:
-    """A URL and nothing else."""
-    return re.fullmatch(r"<?https?://[^\s<>]+>?", text.strip()) is not None
-
-
-def is_name(text: str) -> bool:
-    """A bare name, no task and no sentence: `Paligemma 2`, `Torchtitan paper`."""
-    words = text.split()
-    return (
-        len(words) <= 6
-        and text[0].isalnum()
-        and not text.endswith((".", "?", "!", ":"))
-        and (text[0].isupper() or text[0].isdigit() or len(words) == 1)
-    )
-
-
 def marker(line: Line) -> str:
     """What stands before an item where a topic lists it."""
     return line.marker if line.marker[:1].isdigit() else "-"
+
+
+def tag_of(title: str) -> str:
+    """The tag of a topic; a title in another script keeps its own letters."""
+    tag = slug(title, 40)
+    letters = "-".join(re.findall(r"[^\W_]+", title.casefold()))
+    return tag if tag != "note" or letters.isascii() else letters
 
 
 def linked_image(text: str) -> str:

@@ -10,32 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kb.formats.mojibake import repair
+from kb.formats.hits import is_bare_url
+from kb.formats.lines import Line, label_of
 
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t]*#*$")
-_BULLET = re.compile(r"([-*+•‣▪]|\d{1,3}[.)])(?:[ \t]+|$)(?:\[([ xX✓✔-])\](?:[ \t]+|$))?(.*)")
-_RULE = re.compile(r"([-*_=])(?:[ \t]*\1){2,}[ \t]*$")
-_LABEL = re.compile(r"(\*{2,3}|__)(?!\s)([^*_]+?)\s*:?\s*\1\s*:?$")
-_LINKED = re.compile(r"https?://|\[\[|\]\([^)]|<https?:", re.I)
 _COMMENT = re.compile(r"\(.*\)$")
-
-
-@dataclass
-class Line:
-    """One line of the file. `text` is repaired and without its marker; `task` is ' ' or 'x' where it has a checkbox."""
-
-    no: int
-    raw: str
-    kind: str  # heading, bullet, quote, text, fence, table, structure or blank
-    indent: int
-    text: str
-    level: int = 0
-    marker: str = ""
-    task: str = ""
-
-    @property
-    def linked(self) -> bool:
-        return _LINKED.search(self.text) is not None
 
 
 @dataclass
@@ -76,65 +54,6 @@ class Section:
         yield from sorted(found, key=lambda line: line.no)
 
 
-def read_lines(text: str) -> list[Line]:
-    """Every line with its kind; lines inside fences, comments and front matter are marked as a whole."""
-    found: list[Line] = []
-    inside = ""  # what ends the block we are in
-    toc = False
-    for no, raw in enumerate(text.split("\n"), 1):
-        raw = raw.rstrip("\r")
-        line = _classify(no, raw)
-        if inside:
-            ends = inside in raw if inside == "-->" else raw.strip().startswith(inside) and not raw.strip(" \t`~-.")
-            line.kind = ("structure" if inside == "---" else "fence") if raw.strip() else "blank"
-            inside = "" if ends else inside
-        elif no == 1 and raw.rstrip() == "---" and "\n---" in text:
-            line.kind, inside = "structure", "---"
-        elif m := re.match(r"[ \t]*(`{3,}|~{3,})", raw):
-            line.kind, inside = "fence", m[1]
-        elif raw.strip().startswith("<!--"):
-            line.kind, inside = "fence", "" if "-->" in raw else "-->"
-        toc = _in_contents(line, toc)
-        found.append(line)
-    return found
-
-
-def _in_contents(line: Line, toc: bool) -> bool:
-    """A table of contents that a tool wrote between two comments shapes nothing and says nothing new."""
-    if line.raw.lstrip().startswith("<!--") and re.search(r"\btoc\b", line.raw, re.I):
-        line.kind = "structure"
-        return not re.search(r"\b(end|stop)\b|/toc", line.raw, re.I)
-    if toc and line.kind != "blank":
-        line.kind = "structure"
-    return toc
-
-
-def _classify(no: int, raw: str) -> Line:
-    expanded = raw.expandtabs(4)
-    stripped = expanded.strip()
-    indent = len(expanded) - len(expanded.lstrip())
-    if not stripped:
-        return Line(no, raw, "blank", 0, "")
-    if (m := _HEADING.match(stripped)) and indent < 4:
-        return Line(no, raw, "heading", 0, repair(m[2].strip()), level=len(m[1]))
-    if _RULE.match(stripped) or stripped.upper() in ("[TOC]", "[[_TOC_]]", "[[TOC]]"):
-        return Line(no, raw, "structure", indent, stripped)
-    if stripped.startswith(">"):
-        return Line(no, raw, "quote", indent, repair(stripped))
-    if stripped.startswith("|") and stripped.endswith("|"):
-        return Line(no, raw, "table", indent, repair(stripped))
-    if (m := _BULLET.match(stripped)) and not _LABEL.match(stripped):
-        task = {"x": "x", "✓": "x", "✔": "x", " ": " ", "-": " "}.get((m[2] or "").lower(), "")
-        return Line(no, raw, "bullet", indent, repair(m[3].strip()), marker=m[1], task=task)
-    return Line(no, raw, "text", indent, repair(stripped))
-
-
-def label_of(line: Line) -> str:
-    """'Papers' of a line `**Papers:**` that stands alone; '' where a line is no such label."""
-    m = _LABEL.match(line.text)
-    return m[2].strip() if m and line.kind == "text" else ""
-
-
 class _Builder:
     """Puts lines where they belong; `stack` holds the entries that a nested line may belong to, outermost first."""
 
@@ -154,6 +73,8 @@ class _Builder:
                 self._open(line)
             elif line.kind == "bullet":
                 self._bullet(line)
+            elif line.kind in ("front", "definition", "footnote"):
+                continue
             elif line.kind != "structure":
                 self._text(line, self._next(n))
             elif not line.text.startswith(("<!--", "[")):
@@ -215,9 +136,11 @@ class _Builder:
         before = self.stack[-1].lines[-1]
         if line.kind != before.kind and line.kind in ("quote", "table", "fence"):
             return True
+        if line.kind == "text" and line.text.endswith(":") and following and following.no > line.no + 1:
+            return following.linked and following.indent <= line.indent  # it leads over to the items below
         if line.kind == "text" and line.linked:
             return not (
-                before.kind == "text" and before.text.endswith(":") and not before.linked and _is_url(line.text)
+                before.kind == "text" and before.text.endswith(":") and not before.linked and is_bare_url(line.text)
             )
         return bool(label_of(line)) or (before.kind == "bullet" and self._is_label(line, following))
 
@@ -226,10 +149,6 @@ class _Builder:
             return False
         short = len(line.text.split()) <= 8 and not line.text.endswith((".", "!", "?"))
         return short and following.indent <= max(line.indent, 1) and self.stack[-1].indent <= 1
-
-
-def _is_url(text: str) -> bool:
-    return re.fullmatch(r"<?https?://\S+>?", text) is not None
 
 
 def outline(lines: list[Line]) -> Section:

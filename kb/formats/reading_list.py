@@ -10,24 +10,29 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from kb import frontmatter
 from kb.formats import reference as refs
+from kb.formats.details import known_kind, labelled, take_abstract
 from kb.formats.filing import Context, Filer
+from kb.formats.hits import ROLES, is_bare_url, link_meta
 from kb.formats.items import (
     COURSE,
     KIND_WORDS,
     NAMED,
     SCHOOL,
     STATE_WORDS,
-    TODO,
     Item,
     ReadingList,
     generic,
-    is_bare_url,
     linked_image,
+    merge_meta,
     named_after,
+    tag_of,
 )  # fmt: skip
-from kb.formats.outline import Entry, Line, Section, label_of, outline, read_lines
-from kb.ids import slug
+from kb.formats.judging import TODO
+from kb.formats.lines import Line, label_of, read_lines
+from kb.formats.outline import Entry, Section, outline
+from kb.ids import title_key
 
 
 def read_reading_list(text: str, name: str) -> ReadingList:
@@ -45,25 +50,61 @@ class _Reader:
 
     def read(self) -> ReadingList:
         tree = outline(self.lines)
-        first = next((line for line in self.lines if line.kind not in ("blank", "structure")), None)
+        first = next((line for line in self.lines if line.kind not in ("blank", "structure", "front")), None)
         context = Context(self.filer.list)
         if tree.sections and first is tree.sections[0].line and first is not None and first.level == 1:
             top = tree.sections.pop(0)
             self.filer.note(self.filer.list, first)
-            self.filer.list.title = refs.parse_reference(top.title).title or self.filer.list.title
+            self._title(top.title)
             self._entries(top.entries, context)
             tree.sections[:0] = top.sections
         self._entries(tree.entries, context)
         for section in tree.sections:
             self._section(section, context)
+        self._front_matter()
         for line in self.lines:
             if line.kind == "structure" and "://" in line.raw:  # no link is lost, not even a tool's own
                 self.filer.list.body += ["", line.raw.strip()]
         self.structure |= {line.no for line in self.lines if line.kind == "structure"}
+        for item in self.filer.items:
+            self._footnotes(item)
         said = {s.token: item.kind for item in self.filer.items if item.said for s in item.sources}
         for item in self.filer.items:  # what the list says of a work in one place holds in all
             item.kind = next((said[s.token] for s in item.sources if s.token in said), item.kind)
         return ReadingList(self.filer.items, self.structure)
+
+    def _title(self, heading: str) -> None:
+        """The first heading names the list."""
+        ref, whole = refs.parse_reference(heading, marks=False), self.filer.list
+        whole.title = ref.title or whole.title
+        whole.body += [ref.remark] if ref.remark else []
+        merge_meta(whole.meta, ({"year": ref.year} if ref.year else {}) | link_meta(ref.title, ref.links))
+
+    def _front_matter(self) -> None:
+        """The list's own title, tags and aliases; whatever else its front matter says is kept as it stands."""
+        front = [line for line in self.lines if line.kind == "front"]
+        if not front:
+            return
+        whole, named = self.filer.list, bool(self.filer.list.lines)
+        meta = frontmatter.read(frontmatter.split("".join(f"{line.raw}\n" for line in front)))[0]
+        title = str(meta.pop("title", ""))
+        aliases = _names(meta.pop("aliases", None))
+        if title and named and title_key(title) != title_key(whole.title):
+            aliases.insert(0, title)
+        whole.title = whole.title if named or not title else title
+        merge_meta(whole.meta, {k: v for k, v in (("tags", _names(meta.pop("tags", None))), ("aliases", aliases)) if v})
+        if any(value not in ("", [], {}, None) for value in meta.values()):
+            whole.body += ["", "```yaml", *(line.raw.rstrip() for line in front[1:-1]), "```"]
+        self.filer.note(whole, *front)
+
+    def _footnotes(self, item: Item) -> None:
+        """The footnotes that an item's lines refer to stand below its text."""
+        for line in self.lines:
+            if line.kind != "footnote" or line.no not in item.lines or is_bare_url(line.text):
+                continue
+            label = line.raw.strip().partition("]:")[0] + "]"
+            referred = any(isinstance(part, str) and label in part for part in item.body)
+            item.body += ["", line.shown if referred else line.text]
 
     # Headings
 
@@ -79,19 +120,23 @@ class _Reader:
 
     def _under(self, title: str, line: Line, context: Context, course: bool = False) -> Context:
         """The context below a heading: a word like `Papers` changes what items are, anything else is a topic."""
-        word = re.sub(r"[\s:]+$", "", refs.parse_reference(title).title).lower()
+        ref = refs.parse_reference(title, marks=False)
+        word = "" if ref.year or ref.urls or ref.remark else re.sub(r"^[^\w]+|[^\w]+$", "", ref.title).lower()
         if word in KIND_WORDS or word in STATE_WORDS:
             self.structure.add(line.no)
             kind, status = KIND_WORDS.get(word, ""), STATE_WORDS.get(word, "")
             return replace(context, kind=kind or context.kind, status=status or context.status, names=word in NAMED)
         topic = self._topic(title, line, context, course)
-        tag = slug(topic.title, 40)
+        tag = tag_of(topic.title)
         tags = context.tags if course else tuple(dict.fromkeys((*context.tags, tag)))
         return Context(topic, tags, context.kind, context.status, part_of=topic if course else None)
 
     def _topic(self, title: str, line: Line, context: Context, course: bool) -> Item:
-        ref = refs.parse_reference(re.sub(r"[\s:]+$", "", title))
+        ref = refs.parse_reference(re.sub(r"[\s:]+$", "", title), marks=False)
+        ref.title = re.sub(r"\s+[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]+$", "", ref.title)
         topic = Item(ref.title or title, "course" if course else "topic")
+        topic.meta |= ({"year": ref.year} if ref.year else {}) | link_meta(ref.title, ref.links)
+        topic.meta |= {k: v for k, v in (("authors", ref.authors), ("venue", ref.venue)) if v}
         if ref.private:
             topic.meta["private"] = True
         topic.body += [ref.remark] if ref.remark else []
@@ -106,33 +151,42 @@ class _Reader:
     def _is_work(self, section: Section) -> bool:
         """A heading over `**Date:**`, `**Paper:** <url>` and the like, or with a year or link of its own, is a work."""
         assert section.line is not None
-        ref = refs.parse_reference(section.title)
+        ref = refs.parse_reference(section.title, marks=False)
+        listed = [entry for entry in section.entries if entry.head.task or self._is_listed(entry)]
         if ref.year or ref.urls:
-            return True
+            return len(listed) < 2
         texts = [line for entry in section.entries if entry.head.kind == "text" for line in entry.lines]
         found = [m[0] for line in texts if (m := refs.meta_line(line.text))]
-        return any(name in refs.DATES or name in refs.ROLES for name in found)
+        return any(name in refs.DATES or name in ROLES for name in found)
+
+    def _is_listed(self, entry: Entry) -> bool:
+        """A bullet that begins with a link, as the items of a list do and notes seldom."""
+        return entry.head.kind == "bullet" and entry.head.text.startswith(("[", "http", "<http", "**["))
 
     def _work(self, section: Section, context: Context) -> None:
         """A heading whose section is about one work: labelled lines are its metadata, the rest its notes."""
         assert section.line is not None
-        ref = refs.parse_reference(section.title)
+        ref = refs.parse_reference(section.title, marks=False)
         item = self.filer.item_of(ref, context)
         item.title = item.title or section.title
+        item.body += [ref.remark, ""] if ref.remark else []
         first, last = section.line.no, max(line.no for line in section.walk())
         taken: set[int] = set()
         undated = False
         for line in section.walk():
             m = refs.meta_line(line.text) if line.kind == "text" else None
-            if m and self.filer.labelled(item, *m):
+            if m and labelled(item, *m):
                 taken.add(line.no)
             undated |= m is not None and m[0] in refs.DATES and bool(TODO.match(m[1]))
+        for entry in section.entries:
+            if entry.head.kind == "quote" and take_abstract(item, entry):
+                taken |= {line.no for line in entry.lines}
         body = [self.filer.text[no - 1] if no not in taken else None for no in range(first + 1, last + 1)]
         item.body += [linked_image(line) for line in body if line is not None]
         if not item.meta.get("status"):
             started = "reading" if item.meta.get("started") else "to-read" if undated else ""
             item.meta["status"] = "read" if item.meta.get("finished") else started or context.status
-        self.filer.known_kind(item, context)
+        known_kind(item, context.kind, bool(context.part_of))
         self.filer.file(item, context, *section.walk())
 
     # Entries
@@ -150,6 +204,7 @@ class _Reader:
                 n += 1 + scope
                 continue
             n += 1
+            last = None if self._parted(last, entry) else last
             if entry.head.kind == "bullet" and not entry.head.text and not entry.children and len(entry.lines) == 1:
                 self.structure.add(entry.head.no)  # a bullet with nothing behind it
                 continue
@@ -157,11 +212,18 @@ class _Reader:
             if following and self._completes(entry, following):
                 entry = Entry([*entry.lines, *following.lines], entry.children + following.children)
                 n += 1
+            if following and entry.lines[-1].text.endswith(":") and entry.head.kind == "text":
+                last = None if self.filer.is_item(following, here, nested=False) else last  # it leads over
             if self.filer.is_item(entry, here, nested=False):
                 last, self.filer.after_prose = self.filer.item(entry, here), False
             else:
                 last = self.filer.prose(entry, here, last)
                 self.filer.after_prose = last is not None
+
+    def _parted(self, last: Item | None, entry: Entry) -> bool:
+        """Whether a rule or a tag stands between an item and what follows."""
+        between = self.lines[max(last.lines) : entry.head.no - 1] if last and last.lines else []
+        return any(line.kind == "structure" for line in between)
 
     def _label(self, entry: Entry, after: list[Entry]) -> tuple[str, int, bool] | None:
         """A line that acts as a heading: its words, how many entries stand under it, and whether it holds on below.
@@ -182,13 +244,16 @@ class _Reader:
 
     def _labelled(self, title: str, entry: Entry, scope: list[Entry], context: Context) -> Context:
         """File what stands under a label; the context it makes."""
-        if scope and is_bare_url(scope[0].head.text) and not any(e.head.linked for e in scope[1:]):
-            lines = [replace(entry.head, text=f"{title.rstrip(':')}: {scope[0].head.text}")]
-            self.filer.item(Entry([*lines, *scope[0].lines[1:]], scope[1:]), context, extra=scope[0].head)
-            return context
         text = " ".join(e.head.text for e in scope)
         lectures = any(re.match(r"lecture\b", e.head.text, re.I) for e in scope) or "list=PL" in text
         course = bool(scope) and (lectures or bool(COURSE.search(title) or SCHOOL.search(title)))
+        if scope and is_bare_url(scope[0].head.text) and not any(e.head.linked for e in scope[1:]):
+            here = replace(context, kind="course") if course else context
+            lines = [replace(entry.head, text=f"{title.rstrip(':')}: {scope[0].head.text}")]
+            self.filer.item(
+                Entry([*lines, *scope[0].lines[1:]], scope[0].children + scope[1:]), here, extra=scope[0].head
+            )
+            return context
         inner = self._under(title, entry.head, context, course)
         if scope:
             self._entries(scope, inner)
@@ -199,3 +264,9 @@ class _Reader:
         if entry.head.kind != "bullet" or entry.head.linked or not following.head.linked or entry.head.task:
             return False
         return following.head.kind == "bullet" and bool(generic(refs.parse_reference(following.head.text).title))
+
+
+def _names(value: object) -> list[str]:
+    """Tags or aliases of a front matter as people write them: a list, or words with commas."""
+    found = value if isinstance(value, list) else re.split(r"[,\s]+", value) if isinstance(value, str) else []
+    return list(dict.fromkeys(str(v).lstrip("#") for v in found if v))

@@ -5,49 +5,35 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from kb.ids import identify, is_shortener, is_social
+from kb.formats.citation import NAME, VENUE, authors_of, place_at_end, read_citation
+from kb.formats.hits import MARKDOWN, Hit, find_hits
+from kb.formats.marks import Marks, take_marks
+from kb.ids import ARXIV_ID
 
-# What a label before a link says of it: a front-matter key, or nothing that the link itself does not say ("").
-ROLES = {
-    "arxiv": "", "paper": "", "blog": "", "post": "", "article": "", "link": "", "url": "", "website": "", "site": "",
-    "doc": "", "docs": "", "page": "", "source": "", "doi": "", "book": "", "course": "", "talk": "video",
-    "github": "code", "code": "code", "repo": "code", "implementation": "code", "video": "video", "youtube": "video",
-    "recording": "video", "slides": "slides", "slide": "slides", "deck": "slides", "pdf": "pdf",
-    "paperpile": "paperpile",
-}  # fmt: skip
 DATES = {"date": "started", "start": "started", "started": "started", "added": "added", "finished": "finished",
          "end": "finished", "completed": "finished", "read on": "finished"}  # fmt: skip
 GENERIC = re.compile(
     r"(?:(?:watch|read|see|check|here is|this is|click)\s+)*(?:the |a |this |my |full |short |nice |original )*"
-    r"(?:video|link|here|slides?|paper|code|blog|post|article|recording|repo|github|pdf|talk|website)s?",
+    r"(?:video|link|here|slides?|paper|code|blog|post|article|recording|repo|github|pdf|talk|website|arxiv|abs|html)s?",
     re.I,
 )
 _KIND_FLAGS = {"paper", "talk", "lecture", "course", "post", "thread", "book", "code", "tool", "dataset"}
 _META = re.compile(r"\*{2,3}\s*([A-Za-z][A-Za-z /-]{0,24}?)\s*:?\s*\*{2,3}\s*:?\s*(.*)$")
-_MARKDOWN = r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(\s*<?([^()\s<>]*(?:\([^()\s]*\)[^()\s]*)*)>?(?:\s+\"[^\"]*\")?\s*\)"
-_BROKEN = r"\[([^\[\]]*)\]\(([^()]*https?://[^()]*)\)"
-_WIKI = r"\[\[([^\[\]|#]+)(?:#[^\[\]|]*)?(?:\|([^\[\]]*))?\]\]"
-_BARE = r"<(https?://[^<>\s]+)>|(https?://[^\s<>\"]+)"
-_LINK = re.compile(f"!?(?:{_MARKDOWN})|{_BROKEN}|{_WIKI}|{_BARE}")
+_PLAIN_META = re.compile(
+    r"(date|arxiv|doi|pdf|url|link|authors?|year|venue|started|finished|read on)\s*:\s+(\S.*)$", re.I
+)
 _POINTERS = ("see", "bonus", "also", "read", "watch", "new", "see also")
 _STYLED = re.compile("[\U0001d400-\U0001d7ff]+")  # bold letters made of mathematical symbols
 _EDGES = " \t:;,.|–—-*_·/"
-
-
-@dataclass
-class Hit:
-    """One link of a line: what it is called there and where it leads; `wiki` for a [[link]]."""
-
-    text: str
-    url: str
-    wiki: bool = False
+_YEAR = r"(?:19|20)\d\d"
 
 
 @dataclass
 class Reference:
-    """One line, understood. `remark` is what it says beside title and links; `wanted` are its [[links]]."""
+    """One line, understood. `remark` is what it says beside title and links; `wanted` are its [[links]]; `cited` says
+    that it names authors or a year as a citation does."""
 
     title: str = ""
     links: list[Hit] = field(default_factory=list)
@@ -58,7 +44,8 @@ class Reference:
     private: bool = False
     remark: str = ""
     label: str = ""
-    broken: bool = False
+    cited: bool = False
+    marks: Marks = field(default_factory=Marks)
 
     @property
     def urls(self) -> list[str]:
@@ -69,87 +56,91 @@ class Reference:
         return [hit.url for hit in self.links if hit.wiki]
 
 
-def find_hits(text: str) -> list[tuple[int, int, Hit]]:
-    """Every link of a line with its place."""
-    found = []
-    for m in _LINK.finditer(text):
-        label, url, broken_label, broken, wiki, wiki_label, angled, bare = m.groups()
-        if wiki is not None:
-            found.append((m.start(), m.end(), Hit(wiki_label or wiki, wiki.strip(), True)))
-        elif broken is not None:
-            urls = re.findall(r"https?://\S+", broken)
-            found += [(m.start(), m.end(), Hit(broken_label if n == 0 else "", u)) for n, u in enumerate(urls)]
-        elif url is not None:
-            if source := identify(url):
-                target = url if re.match(r"https?:", url, re.I) else source.url
-                found.append((m.start(), m.end(), Hit(label.strip(" *_"), target)))
-        elif angled:
-            found.append((m.start(), m.end(), Hit("", angled)))
-        elif bare:
-            kept = _trimmed(bare)
-            found.append((m.start(), m.start() + len(kept), Hit("", kept)))
-    return found
-
-
-def _trimmed(url: str) -> str:
-    """A bare URL without the punctuation of the sentence around it."""
-    while url and (url[-1] in ".,;:!?'\"*_" or (url[-1] == ")" and url.count("(") < url.count(")")) or url[-1] == "]"):
-        url = url[:-1]
-    return url
-
-
 def meta_line(text: str) -> tuple[str, str] | None:
     """('date', '2025-03-05') of a line `**Date:** 2025-03-05`; None where a line is none of these."""
     m = _META.match(text)
-    if not m or not m[2] or ":" not in text[: m.start(2)]:
-        return None
-    return m[1].strip().lower(), m[2].strip()
+    if m and m[2] and ":" in text[: m.start(2)]:
+        return m[1].strip().lower(), m[2].strip()
+    m = _PLAIN_META.match(text)
+    return (m[1].lower(), m[2].strip()) if m else None
 
 
-def parse_reference(text: str) -> Reference:
-    """A line without its bullet and checkbox -> what it refers to."""
+def parse_reference(text: str, marks: bool = True) -> Reference:
+    """A line without its bullet and checkbox -> what it refers to; `marks` says whether dates, tags and the like around
+    it are marks on an item, and no words of a heading."""
     ref = Reference()
     text = _flags(text.strip(), ref)
-    if (m := meta_line(text)) and not GENERIC.fullmatch(m[0]):
-        ref.label, text = _META.match(text)[1].strip(), m[1]  # type: ignore[index]
-    text = _without_owners(text)
+    if marks:
+        text, ref.marks = take_marks(text)
+        text = _flags(text, ref)
+    if (m := _META.match(text)) and meta_line(text) and not GENERIC.fullmatch(m[1].strip()):
+        ref.label, text = m[1].strip(), m[2].strip()
+    text = re.sub(r"\s*\[\^[^\]\s]+\](?!:)", "", _without_owners(text))
     hits = find_hits(text)
     ref.links = [hit for *_, hit in hits]
-    ref.broken = re.search(_BROKEN, text) is not None and " " in (re.search(_BROKEN, text) or [""] * 3)[2].strip()
-    if not hits:
+    start = hits[0][0] if hits else len(text)
+    bare = not hits or not hits[0][2].text or is_id(hits[0][2].text)
+    if bare and (found := read_citation(text[:start].strip(" \t,;:–—-") if hits else text)):
+        ref.title, ref.authors, ref.year, ref.venue = found.title, found.authors, ref.year or found.year, found.venue
+        ref.remark, ref.cited = f"{found.rest} {_rest(text, hits)}".strip(), True
+        ref.kind = ref.kind or ("paper" if found.venue else "")
+    elif not hits:
         ref.title = text.strip(" \t:*_") if not text.endswith((".", "!", "?")) else text.strip(" *_")
         _split_sentence(ref)
-        return _finish(ref)
-    start, end, first = hits[0]
-    before, after = text[:start], text[hits[-1][1] :]
-    between = _between(text, hits)
-    named = first.text and not re.match(r"https?://", first.text)
-    if first.wiki or not named:
-        ref.title = before
-        ref.remark = f"{between}{after}"
-        if not _clean(before) and not between and re.match(r"\s*[-–—:]\s*\S", after) and len(after.split()) <= 16:
-            ref.title, ref.remark = after, ""
+    elif hits[0][2].text and not hits[0][2].wiki and not is_id(hits[0][2].text):
+        _title_around_link(ref, text[:start], hits[0][2], _rest(text, hits))
     else:
-        _title_around_link(ref, before, first.text, f"{between}{after}")
+        named = hits[0][2].text if hits[0][2].wiki and "|" in text[start : hits[0][1]] else ""
+        ref.title, ref.remark = text[:start] or named, _rest(text, hits)
+        if not _clean(ref.title):  # an id or URL first, the words after it
+            ref.title, ref.remark = ref.remark, ""
+            _split_sentence(ref)
+    ref.remark = " ".join(filter(None, (ref.remark, *(hit.note for hit in ref.links if hit.note not in ref.title))))
     return _finish(ref)
 
 
+def _rest(text: str, hits: list[tuple[int, int, Hit]]) -> str:
+    """What stands between the first link and the last, and after them, with the names of the links in it."""
+    if not hits:
+        return ""
+    between = _between(text, hits)
+    return f"{between} {text[hits[-1][1] :]}" if between else text[hits[-1][1] :]
+
+
+def is_id(text: str) -> bool:
+    """Whether the name of a link is only its URL or arXiv id over again."""
+    return re.fullmatch(rf"https?://\S+|(?i:arxiv:\s*)?\[?{ARXIV_ID}(?:v\d+)?\]?", text) is not None
+
+
 def _flags(text: str, ref: Reference) -> str:
-    """Take `[2020]`, `[Internal]`, `[Talk]` and decoration off the front of a line."""
+    """Take `[2020]`, `[ICLR 2021]`, `[Internal]`, `[Talk]`, `Paper:` and decoration off the front of a line."""
     while True:
-        text = re.sub(r"^[^\w\s\[\]()<>\"'“‘*_$!#`&@+./~-]+\s*", "", text)
-        if not (m := re.match(r"\[([^\[\]]+)\](?![(\[])[\s.:-]*", text)):
-            return text
-        flag = m[1].strip().lower()
-        if re.fullmatch(r"(19|20)\d\d", flag):
-            ref.year = int(flag)
-        elif flag in ("internal", "private", "confidential"):
-            ref.private = True
-        elif flag in _KIND_FLAGS or flag in ("blog", "video"):
-            ref.kind = {"blog": "post", "video": "talk"}.get(flag, flag)
+        text = re.sub(r"^[^\w\s\[\]()<>\"'“‘*_$!#`&@+./~⭐🔥❗‼🔺⏫🔼✅➕-]+\s*", "", text)
+        if (m := re.match(r"([A-Za-z]{4,7}):\s+(?=\S)", text)) and m[1].lower() in _KIND_FLAGS | {"video"}:
+            ref.kind = ref.kind or {"video": "talk"}.get(m[1].lower(), m[1].lower())
+        elif m := re.match(rf"\(({_YEAR})\)[\s.:-]*(?=\S)", text):
+            ref.year = int(m[1])
+        elif m := re.match(r"\[([^\[\]]+)\](?![(\[])[\s.:-]*", text):
+            if not _flag(m[1].strip(), ref):
+                return text
         else:
             return text
         text = text[m.end() :]
+
+
+def _flag(flag: str, ref: Reference) -> bool:
+    """Take what stands in brackets before a title; False where it is no flag."""
+    if re.fullmatch(_YEAR, flag):
+        ref.year = int(flag)
+    elif flag.lower() in ("internal", "private", "confidential"):
+        ref.private = True
+    elif flag.lower() in _KIND_FLAGS or flag.lower() in ("blog", "video"):
+        ref.kind = {"blog": "post", "video": "talk"}.get(flag.lower(), flag.lower())
+    elif m := re.fullmatch(rf"({VENUE})[ '’]*({_YEAR}|\d\d)", flag):
+        ref.venue, ref.year = m[1], int(m[2]) if len(m[2]) == 4 else 2000 + int(m[2])
+    else:
+        return False
+    return True
 
 
 def _without_owners(text: str) -> str:
@@ -163,31 +154,41 @@ def _without_owners(text: str) -> str:
 
 
 def _between(text: str, hits: list[tuple[int, int, Hit]]) -> str:
-    """What stands between the first link and the last, with the names of the links in it."""
+    """What stands between the first link and the last, with the names of the links in it that say something."""
     found = ""
     for (_, end, _), (start, stop, hit) in zip(hits, hits[1:], strict=False):
         gap = text[end:start] if end <= start else ""
-        shown = text[start:stop] if end <= start and hit.text else ""
+        shown = text[start:stop] if end <= start and hit.text and not GENERIC.fullmatch(hit.text.strip("[]")) else ""
         found += gap + shown
     return found if _clean(found) else ""
 
 
-def _title_around_link(ref: Reference, before: str, name: str, after: str) -> None:
+def _title_around_link(ref: Reference, before: str, hit: Hit, after: str) -> None:
     """A named link: its name is the title, or the sentence around it where the link is only part of what is said."""
+    name = hit.text.strip("[]") if hit.role or GENERIC.fullmatch(hit.text.strip("[]")) else hit.text
     lead = _clean(re.sub(r"[*_]{2,3}[A-Z]+:[*_]{2,3}", "", before))
     ref.label = ref.label or _clean((re.match(r"\s*[*_]{2,3}([A-Z]{3,}):?[*_]{2,3}", before) or ["", ""])[1])
-    if before.rstrip().endswith((":", " -", " –", " —")) and lead and GENERIC.fullmatch(name):
-        ref.title, ref.remark = lead, after
+    generic = GENERIC.fullmatch(name) is not None
+    led = before.rstrip().endswith((":", " -", " –", " —", "(", "[", "|"))
+    if lead and generic and (led or not (re.search(r"[.?!]\s|[.?!]$", lead) or _clean(after.strip("()[] ")))):
+        ref.title, ref.remark = lead.rstrip(" ([|"), after.lstrip(" )]")
+        return
+    if not lead and generic and _clean(after.strip("()[] ")):
+        ref.title = after
+        _split_sentence(ref)
         return
     if not lead or before.rstrip().endswith(":"):
         short = lead and len(lead.split()) <= 3 and lead.lower() not in _POINTERS
         ref.title, ref.remark = (f"{lead}: {name}", after) if short else (name, f"{lead} {after}".strip())
         return
-    if lead.lower() in _POINTERS and not GENERIC.fullmatch(name):
+    if re.search(r"\bet al\.?,?\s*$", before) or (before.rstrip().endswith((",", ".")) and authors_of(lead)):
+        ref.authors, ref.cited = authors_of(lead), True
+        ref.title, ref.remark = name, after if ref.authors else f"{lead}. {after}".strip()
+        return
+    if lead.lower() in _POINTERS and not generic:
         ref.title, ref.remark = name, f"{lead} {after}".strip()
         return
-    sentence = f"{before.strip()} {name}{after}"
-    ref.title = sentence
+    ref.title = f"{before.strip()} {name}{after}"
     _split_sentence(ref)
 
 
@@ -203,28 +204,47 @@ def _split_sentence(ref: Reference) -> None:
 
 
 def _finish(ref: Reference) -> Reference:
-    ref.remark = re.sub(r"^\*{0,3}[\s:;,.|–—-]+(?=\S)", "", ref.remark.replace("****", "")).strip()
+    ref.remark = re.sub(r"^\*{0,3}[\s:;,.|–—-]+(?=\S)", "", " ".join(ref.remark.replace("****", "").split()))
     if re.fullmatch(r"[\s*_/|()\[\].,;:–—-]*", ref.remark):
         ref.remark = ""
+    _split_bold(ref)
     title = _clean(ref.title)
-    if m := re.search(r"\s*\((19\d\d|20\d\d)\)$", title):
-        ref.year, title = ref.year or int(m[1]), title[: m.start()]
+    if m := re.search(rf"\s*[(\[]({_YEAR})[)\]]$", title):
+        ref.year, title, ref.cited = ref.year or int(m[1]), title[: m.start()], True
+    else:
+        title, venue, year = place_at_end(title)
+        ref.venue, ref.year = ref.venue or venue, ref.year or year
     ref.title = _credits(title, ref)
+    if m := re.match(rf"[(\[]({_YEAR})[)\]](?:\.|$|\s*(?=\())", ref.remark):
+        ref.year, ref.remark = ref.year or int(m[1]), ref.remark[m.end() :].strip()
+    if m := re.fullmatch(rf"[(\[]?({VENUE})(?:\s+|\s*['’])({_YEAR})[)\]]?\.?", ref.remark):
+        ref.venue, ref.year, ref.remark = ref.venue or m[1], ref.year or int(m[2]), ""
+    if (m := re.fullmatch(r"(?:[Bb]y )?(.+?)\.?", ref.remark)) and ref.remark[:3].lower() == "by " and authors_of(m[1]):
+        ref.authors, ref.remark = authors_of(m[1]), ""
     if m := re.match(r"\(([A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){1,3})\)(.*)$", ref.remark):
         ref.authors, ref.remark = [m[1]], m[2].strip(" .")
     return ref
 
 
+def _split_bold(ref: Reference) -> None:
+    """`**Title** — what is said of it`: the bold words alone are the title."""
+    m = re.match(r"(\*\*|__)(?!\s)([^*_]+?)(?<![\s:])\1\s*[-–—:,]\s+(.*\w.*)$", ref.title.strip())
+    if m and len(m[2]) > 2 and not m[3].startswith("http"):
+        said = m[3].strip(_EDGES)
+        ref.title, ref.remark = m[2], f"{said}. {ref.remark}" if ref.remark else said
+
+
 def _credits(title: str, ref: Reference) -> str:
     """Take `, Publisher`, ` by Author` and ` - Author` off a title where the link's host shows what they are."""
-    if m := re.search(r"\s+(?:[-–—]\s+)?by ([A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){1,2})$", title):
-        ref.authors = [m[1]]
+    m = re.search(r"(?:,?\s+[-–—])?,?\s+by ([A-Z].*)$", title)
+    if m and (names := authors_of(m[1])):
+        ref.authors, ref.cited = names, True
         return title[: m.start()]
-    host = urlsplit(ref.urls[0]).netloc.lower().replace("-", "") if ref.urls else ""
+    host = urlsplit(ref.urls[0]).netloc.lower().replace("-", "") if ref.urls and "[" not in ref.urls[0] else ""
     if (m := re.search(r",\s+([A-Z][\w.]+(?: [A-Z][\w.]+)?)$", title)) and m[1].lower().replace(" ", "") in host:
         ref.venue = m[1]
         return title[: m.start()]
-    m = re.search(r"\s+[-–—]\s+([A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){1,2})$", title)
+    m = re.search(rf"\s+[-–—]\s+({NAME.pattern})$", title)
     if m and all(word.lower() in host for word in m[1].split()):
         ref.authors = [m[1]]
         return title[: m.start()]
@@ -233,68 +253,8 @@ def _credits(title: str, ref: Reference) -> str:
 
 def _clean(text: str) -> str:
     """A title without Markdown marks and the punctuation that led to its link."""
-    text = re.sub(_MARKDOWN, r"\1", text)
+    text = re.sub(MARKDOWN, r"\1", text)
     text = re.sub(r"(\*{1,3}|__)(?=\S)(.+?)(?<=\S)\1", r"\2", text)
     text = re.sub(r"</?[a-z]+>|(?<!\w)\*+|\*+(?!\w)", "", text)
     text = " ".join(_STYLED.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text).split())
     return text.rstrip(_EDGES.replace("*", "")).lstrip(_EDGES) if not re.search(r"[.]{3}$", text) else text
-
-
-def title_from_url(url: str) -> str:
-    """Words for a link without any: the last telling part of its path, or its host."""
-    parts = urlsplit(url)
-    host = parts.netloc.removeprefix("www.")
-    stems = [re.sub(r"\.(html?|pdf|md|php|ipynb)$", "", unquote(p)) for p in parts.path.split("/") if p]
-    telling = [
-        s for s in stems if re.search(r"[A-Za-z]{3}", s) and s.lower() not in ("index", "watch", "status", "edit")
-    ]
-    if not telling:
-        return host
-    words = re.sub(r"[-_+]+", " ", telling[-1]).strip()
-    return f"{words[:1].upper()}{words[1:]} ({host})"
-
-
-def role_line(text: str) -> tuple[str, str] | None:
-    """('slides', url) of `(slides: https://…)`; None for any other line."""
-    m = re.fullmatch(r"\(?\s*([A-Za-z]+)\s*:\s*<?(https?://[^\s<>]+?)>?\s*\)?", text.strip())
-    return (ROLES[m[1].lower()], m[2]) if m and m[1].lower() in ROLES else None
-
-
-def link_meta(ref: Reference, role: str = "") -> dict[str, object]:
-    """The front-matter keys that a reference's links give. A shortener or a post on a social network is where the
-    work was seen, and its id where the name of the link is another URL."""
-    meta: dict[str, object] = {}
-    seen: list[str] = []
-    for hit in ref.links:
-        if hit.wiki:
-            continue
-        url = hit.text if re.match(r"https?://\S+$", hit.text) and is_shortener(hit.url) else hit.url
-        if url != hit.url:
-            seen.append(hit.url)
-        source = identify(url)
-        if source is None:
-            continue
-        key = role or source.key
-        if is_social(url) and _announces(ref.title, url) and not meta.get("url"):
-            seen.append(url)
-            continue
-        value = source.value if key == source.key else url
-        if key in meta:
-            seen.append(url)
-            continue
-        meta[key] = value
-        if source.at:
-            meta["at"] = source.at
-        if source.key in ("arxiv", "acl", "openreview") and re.search(r"\.pdf$|/pdf/", url):
-            meta["pdf"] = url
-        elif url not in (value, source.url):
-            seen.append(url)
-    if seen:
-        meta["seen"] = list(dict.fromkeys(u for u in seen if u not in meta.values()))
-    return {k: v for k, v in meta.items() if v != []}
-
-
-def _announces(title: str, url: str) -> bool:
-    """Whether a post on a social network is about a work of that title (a title in title case), not the work itself."""
-    words = [w for w in re.findall(r"[A-Za-z][\w'’-]*", title) if len(w) > 3]
-    return "/status/" in url and len(words) >= 3 and sum(w[0].isupper() for w in words) >= 0.7 * len(words)

@@ -8,37 +8,22 @@ changed goes into the notes; what a person changed in them stays.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-from kb.add import new_id
 from kb.files import Journal, read_bytes
-from kb.formats.items import Item, ReadingList
 from kb.formats.reading_list import read_reading_list
-from kb.ids import slug
-from kb.importing.catalogue import Catalogue, item_key
+from kb.importing.assign import ListFile, assign
+from kb.importing.catalogue import Catalogue
 from kb.importing.render import Filing, PlannedNote, Renderer
 from kb.importing.review import Edit
 from kb.library import Library
-from kb.note import FOLDERS
 from kb.problem import KbError
 
 FOLDER = "imports"
-
-
-@dataclass
-class ListFile:
-    """A list on its way in: as it is now, and as it was when it was last imported."""
-
-    name: str
-    data: bytes
-    now: ReadingList
-    before: ReadingList | None = None
-    record: dict[str, Any] = field(default_factory=dict)
-    filings: list[Filing] = field(default_factory=list)
 
 
 @dataclass
@@ -78,7 +63,7 @@ def plan_import(
     catalogue = Catalogue(library)
     known = set(library.notes)
     for file in plan.files:
-        _assign(file, catalogue, library, edits or {})
+        assign(file, catalogue, library, edits or {})
     plan.notes = list(_plan_notes(library, plan, known))
     return plan
 
@@ -93,11 +78,18 @@ def _read_list(library: Library, name: str, data: bytes) -> ListFile:
         other = f"another list named {name} was imported before ({FOLDER}/{name})"
         raise KbError(f"{name}: {other}; give this one a name of its own with --as NAME", 2)
     file.before = read_reading_list(_decoded(snapshot), name)
-    try:
-        file.record = json.loads((library.root / FOLDER / f"{name}.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        file.record = {}
+    file.rows = _rows(library.root / FOLDER / f"{name}.json")
     return file
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """What the last import recorded of each item; nothing where the record is lost or broken."""
+    try:
+        record = json.loads((read_bytes(path) or b"").decode())
+        rows = [row | {} for row in record["items"] if isinstance(row["key"], str) and isinstance(row["id"], str)]
+    except (ValueError, TypeError, KeyError):
+        return []
+    return rows
 
 
 def _decoded(data: bytes) -> str:
@@ -119,56 +111,6 @@ def _distant(old: bytes, new: bytes) -> bool:
     return len(before) > 3 and len(before & after) < 0.2 * min(len(before), len(after))
 
 
-def _assign(file: ListFile, catalogue: Catalogue, library: Library, edits: Mapping[str, Edit]) -> None:
-    """Give each item of a list its note, an old one where the work has one."""
-    recorded: dict[str, list[dict[str, Any]]] = {}
-    for row in file.record.get("items", []):
-        recorded.setdefault(row["key"], []).append(row)
-    bases: dict[str, list[Item]] = {}
-    for item in file.before.items if file.before else []:
-        bases.setdefault(item_key(item), []).append(item)
-    by_id = {note.id: note.path for note in library.notes.values()}
-    here: Counter[str] = Counter()
-    for item in [*file.now.items[1:], file.now.items[0]]:  # the list itself last: an id goes to a work first
-        earlier = bases.get(item_key(item))
-        filing = Filing(file.name, item, base=earlier.pop(0) if earlier else None, key=item_key(item))
-        file.filings.append(filing)
-        here[filing.imported] += 1  # a line with two papers has two places
-        filing.place = filing.imported + (f".{here[filing.imported]}" if here[filing.imported] > 1 else "")
-        rows = recorded.get(filing.key)
-        row = filing.row = rows.pop(0) if rows else None
-        edit = edits.get(filing.place)
-        if (row and row.get("skipped")) or (edit and edit.skip):
-            filing.skip = "left out in review"
-            continue
-        if edit:
-            _edit(item, edit)
-        path = catalogue.find(item) or (by_id.get(row["id"]) if row else None)
-        if path is None and row is not None and filing.base is not None:
-            filing.skip = f"its note '{row['id']}' was removed since the last import; kb add files it again"
-            continue
-        filing.merged = bool(row["merged"]) if row else path is not None
-        if path is None:
-            filing.id = edit.id if edit else _new_id(item, catalogue.taken)
-            path = f"notes/{FOLDERS[item.kind]}/{filing.id}.md"
-            catalogue.taken.add(filing.id.casefold())
-            catalogue.add(path, filing.id, item.meta | {"kind": item.kind}, [item.title, *item.meta.get("aliases", [])])
-        filing.path, filing.id = path, catalogue.notes[path][0]
-
-
-def _edit(item: Item, edit: Edit) -> None:
-    item.kind, item.title = edit.kind, edit.title
-    if edit.status:
-        item.meta["status"] = edit.status
-
-
-def _new_id(item: Item, taken: set[str]) -> str:
-    """An id for an item; a topic leaves the plain name to a work that has it."""
-    id = new_id(item.title, taken, item.meta.get("year"))
-    plain = slug(item.title)
-    return f"{plain}-topic" if item.kind == "topic" and id != plain and f"{plain}-topic" not in taken else id
-
-
 def _plan_notes(library: Library, plan: Plan, known: set[str]) -> Iterable[PlannedNote]:
     by_path: dict[str, list[Filing]] = {}
     targets: dict[int, Filing] = {}
@@ -176,9 +118,10 @@ def _plan_notes(library: Library, plan: Plan, known: set[str]) -> Iterable[Plann
         targets[id(filing.item)] = filing
         if not filing.skip:
             by_path.setdefault(filing.path, []).append(filing)
-    bases = {item_key(f.item): f for file in plan.files for f in file.filings}
+    known_ids = {f.key: f.id for file in plan.files for f in file.filings if not f.skip}
+    written = {row["key"]: row["id"] for file in plan.files for row in file.rows if not row.get("skipped")}
     for path, filings in by_path.items():
-        render = Renderer(targets, bases, library, plan.today)
+        render = Renderer(targets, known_ids | written, library, plan.today)
         if path in known:
             yield render.update(library.notes[path], filings)
         else:
@@ -225,7 +168,7 @@ def apply(library: Library, plan: Plan) -> None:
 def _record(file: ListFile) -> bytes:
     """What the next import of this list must know: the note of each item."""
     rows = []
-    for f in sorted(file.filings, key=lambda f: f.line):
+    for f in file.filings:
         row: dict[str, Any] = {"key": f.key, "id": f.id, "line": f.line, "merged": f.merged}
         rows.append((f.row or row | {"skipped": True}) if f.skip else row)
     record = {"schema": 1, "list": file.name, "items": rows}

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kb.formats.items import Item
+from kb.formats.items import PAPER_SITES, Item
 from kb.ids import title_key
 from kb.library import Library
-from kb.note import PAGE, Note
+from kb.note import PAGE, WORK_KEYS, Note
 
 
 def item_key(item: Item) -> str:
     """What an item is known by in its list: its first id, or its title among works of its sort."""
     tokens = [source.token for source in item.sources]
-    return tokens[0] if tokens else f"{_sort(item.kind)}:{title_key(item.title)}"
+    return tokens[0] if tokens else f"{sort_of(item.kind)}:{title_key(item.title)}"
 
 
-def _sort(kind: str) -> str:
+def sort_of(kind: str) -> str:
     return kind if kind in ("topic", "course") else "work"
 
 
@@ -37,26 +37,44 @@ class Catalogue:
         self.notes[path] = (id, meta)
         for title in titles:
             if key := title_key(title):
-                self.by_title.setdefault(key, []).append(path)
+                paths = self.by_title.setdefault(key, [])
+                paths += [path] if path not in paths else []
         for source in Note(id, path, meta, "").sources():
             self.by_token.setdefault(source.token, path)
 
+    def join(self, path: str, item: Item) -> None:
+        """A note that gets another place of a list: it has the ids of both."""
+        id, meta = self.notes[path]
+        self.add(path, id, {**item.meta, **meta}, [item.title])
+
+    def has(self, path: str, place: str) -> bool:
+        """Whether a note says that it came from this place of a list."""
+        return place in self.notes[path][1].get("imported", [])
+
     def find(self, item: Item) -> str | None:
-        tokens = [source.token for source in item.sources]
-        found = next((self.by_token[token] for token in tokens if token in self.by_token), None)
-        if found and (item.kind == "topic") == (self.notes[found][1].get("kind") == "topic"):
-            return found
+        for token in (source.token for source in item.sources):
+            path = self.by_token.get(token)
+            if path and self._is_same_sort(item, path) and not self._differs(item, path, PAPER_SITES):
+                return path
         return next((path for path in self.by_title.get(title_key(item.title), []) if self._may_be(item, path)), None)
+
+    def _is_same_sort(self, item: Item, path: str) -> bool:
+        return (item.kind == "topic") == (self.notes[path][1].get("kind") == "topic")
+
+    def _differs(self, item: Item, path: str, keys: Iterable[str]) -> bool:
+        """Whether a work and a note have another id of one of these sorts: two papers may share a repository."""
+        theirs = {s.key: s.token for s in Note("", "", self.notes[path][1], "").sources()}
+        mine = {s.key: s.token for s in item.sources}
+        return any(theirs[key] != mine[key] for key in mine.keys() & theirs.keys() & set(keys))
 
     def _may_be(self, item: Item, path: str) -> bool:
         """Whether works of one title may be one work: of one sort, with no id that differs, and, where the title is a
         short one, of one kind or without ids."""
         meta = self.notes[path][1]
         kind = str(meta.get("kind", ""))
-        if _sort(item.kind) != _sort(kind) or kind == PAGE:
+        if sort_of(item.kind) != sort_of(kind) or kind == PAGE:
             return False
-        theirs = {s.key: s.token for s in Note("", "", meta, "").sources()}
-        mine = {s.key: s.token for s in item.sources}
-        if any(theirs[key] != mine[key] for key in mine.keys() & theirs.keys()):
+        if self._differs(item, path, WORK_KEYS):
             return False
-        return len(title_key(item.title).split()) >= 3 or kind == item.kind or not (mine or theirs)
+        known = item.sources or Note("", "", meta, "").sources()
+        return len(title_key(item.title).split()) >= 3 or kind == item.kind or not known

@@ -9,14 +9,18 @@ from typing import Any
 
 from kb import frontmatter
 from kb.formats.items import Item, Mention
+from kb.ids import source_url, title_key
 from kb.importing.catalogue import item_key
 from kb.index import name_key
 from kb.library import Library
 from kb.links import find_links
 from kb.merging import merge_lines, merge_meta
-from kb.note import KEY_ORDER, STATUSES, Note, parse_note
+from kb.note import KEY_ORDER, STATUSES, WORK_KEYS, Note, parse_note
+from kb.problem import KbError
 
+_NEARLY = 85  # of 100: one line in two wordings
 _PROGRESS = ("", "inbox", "to-read", "reading", "read")
+_FURTHER = ("", "inbox", "to-read", "dropped", "reading", "read")  # of what a list says in two places, the last wins
 
 
 @dataclass
@@ -35,6 +39,7 @@ class Filing:
     place: str = ""
     key: str = ""
     row: dict[str, Any] | None = None
+    again: bool = False  # whether the list may have been here before and its old text is lost
 
     @property
     def line(self) -> int:
@@ -63,12 +68,13 @@ class PlannedNote:
 
 
 class Renderer:
-    """Items -> the text of notes. `targets` says where each item of the lists goes, `bases` the same by key."""
+    """Items -> the text of notes. `targets` says where each item of the lists goes, `written` the note, by key,
+    that an item of the last import was linked as."""
 
     def __init__(
-        self, targets: Mapping[int, Filing], bases: Mapping[str, Filing], library: Library, today: date
+        self, targets: Mapping[int, Filing], written: Mapping[str, str], library: Library, today: date
     ) -> None:
-        self.targets, self.bases, self.library, self.today = targets, bases, library, today
+        self.targets, self.written, self.library, self.today = targets, written, library, today
         self.ids = {filing.id for filing in targets.values() if not filing.skip}
 
     def create(self, path: str, filings: list[Filing]) -> PlannedNote:
@@ -92,13 +98,22 @@ class Renderer:
     def _join(self, meta: dict[str, Any], item: Item) -> None:
         """A second place where a work stands: what the first did not say, and the status that is further on."""
         more = self.meta(item)
+        if name := self._other_name(meta, item):
+            more["aliases"] = [name, *more.get("aliases", [])]
         for key, value in more.items():
             if key in ("tags", "aliases", "seen"):
                 meta[key] = list(dict.fromkeys([*meta.get(key, []), *value]))
             elif key == "status":
-                meta[key] = max(meta.get(key, ""), value, key=_PROGRESS.index)
-            elif key != "incomplete":
-                meta.setdefault(key, value)
+                meta[key] = max(meta.get(key, ""), value, key=_FURTHER.index)
+            elif key != "incomplete" and meta.setdefault(key, value) != value and key in WORK_KEYS:
+                meta["seen"] = list(dict.fromkeys([*meta.get("seen", []), source_url(key, value)]))
+
+    def _other_name(self, meta: Mapping[str, Any], item: Item) -> str:
+        """What a list calls a work in another place, where that is not what the note says of it already."""
+        if item.provisional:
+            return ""
+        known = " ".join(str(meta.get(key, "")) for key in ("title", "venue", "authors", "year", "aliases"))
+        return "" if set(title_key(item.title).split()) <= set(title_key(known).split()) else item.title
 
     def meta(self, item: Item) -> dict[str, Any]:
         """An item's front matter as it stands in a note."""
@@ -107,13 +122,15 @@ class Renderer:
         }
         if item.kind not in ("topic", "log"):
             meta.setdefault("status", "inbox")
-        parent = self._filing(item.part_of) if item.part_of else None
-        if parent and not parent.skip:
-            meta["part_of"] = parent.id
+        if item.part_of and (parent := self._id_of(item.part_of)):
+            meta["part_of"] = parent
         return meta
 
-    def _filing(self, item: Item) -> Filing | None:
-        return self.targets.get(id(item)) or self.bases.get(item_key(item))
+    def _id_of(self, item: Item) -> str:
+        """The note of an item, of this import or the last; empty where it has none."""
+        if filing := self.targets.get(id(item)):
+            return "" if filing.skip else filing.id
+        return str(self.written.get(item_key(item), ""))
 
     def body(self, item: Item) -> str:
         """An item's text; where another item stands in it, a link to its note."""
@@ -135,15 +152,14 @@ class Renderer:
         return "\n".join(lines).strip("\n")
 
     def _mention(self, mention: Mention) -> str:
-        filing = self._filing(mention.item)
-        known = filing is not None and not filing.skip
-        name = f"[[{filing.id}]]" if known and filing else mention.item.title
+        id = self._id_of(mention.item)
+        name = f"[[{id}]]" if id else mention.item.title
         return f"{mention.indent}{mention.marker} {name}"
 
     def update(self, note: Note, filings: list[Filing]) -> PlannedNote:
         """An old note with what the lists changed since they were last imported."""
         before = (self.library.root / note.path).read_bytes()
-        text, conflicts = before.decode("utf-8"), []
+        text, conflicts = _readable(before, note.path), []
         by_hand = not note.meta.get("imported")
         for filing in filings:
             current = parse_note(text.encode(), note.path)[0]
@@ -172,13 +188,17 @@ class Renderer:
                 changes["started"] = theirs["started"]
             return changes, stuck
         imported = note.meta.get("imported", [])
-        if filing.imported in imported:
+        if filing.again and filing.imported in imported:
             return {}, []
         changes = {
             k: v for k, v in theirs.items() if k not in note.meta and k not in ("incomplete", "part_of", "status")
         }
+        if name := self._other_name(note.meta, filing.item):
+            theirs["aliases"] = [name, *theirs.get("aliases", [])]
         if note.meta.get("authors"):
             changes.pop("incomplete", None)
+        others = [source_url(k, v) for k, v in theirs.items() if k in WORK_KEYS and note.meta.get(k, v) != v]
+        theirs["seen"] = [*theirs.get("seen", []), *others]
         for key in ("seen", "aliases"):
             new = [v for v in theirs.get(key, []) if v not in note.meta.get(key, []) and v not in note.meta.values()]
             changes[key] = [*note.meta.get(key, []), *new] if new else None
@@ -192,7 +212,7 @@ class Renderer:
                 stuck = ["status"]
                 for key in ("started", "finished"):
                     changes.pop(key, None)
-        return changes | {"imported": [*imported, filing.imported]}, stuck
+        return changes | {"imported": list(dict.fromkeys([*imported, filing.imported]))}, stuck
 
     def _body_changes(self, text: str, filing: Filing, by_hand: bool) -> tuple[str, bool]:
         theirs = self.body(filing.item)
@@ -202,14 +222,49 @@ class Renderer:
             base = self.body(filing.base)
             if base == theirs:
                 return text, True
-            merged, clean = merge_lines(base.split("\n"), front.body.split("\n"), theirs.split("\n"))
-            return head + "\n".join(merged), clean
+            body = front.body.replace("\r\n", "\n")
+            ours = body.strip("\n")
+            merged, clean = merge_lines(_lines(base), _lines(ours), _lines(theirs))
+            if merged == _lines(ours):
+                return text, clean
+            before, after = body.partition(ours)[::2] if ours else ("", "")
+            new = (before or "\n") + "\n".join(merged) + (after or "\n")
+            return head + (new.replace("\n", "\r\n") if body != front.body else new), clean
+        theirs = theirs if by_hand else self._missing(theirs, front.body)
         present = {line.strip() for line in front.body.splitlines()}
         if not theirs or all(line.strip() in present for line in theirs.splitlines()):
             return text, True
         heading = f"## From {filing.list}\n\n" if by_hand else ""
         body = front.body.rstrip("\n")
         return f"{head}{body}\n\n{heading}{theirs}\n" if body else f"{head}\n{heading}{theirs}\n", True
+
+    def _missing(self, theirs: str, body: str) -> str:
+        """Of a list's text the lines that a note does not have, nor nearly: what was edited there is no new line."""
+        from rapidfuzz import fuzz, process
+
+        present = [line.strip() for line in body.splitlines() if line.strip()]
+        new = [
+            line
+            for line in theirs.splitlines()
+            if line.strip() and not process.extractOne(line.strip(), present, scorer=fuzz.ratio, score_cutoff=_NEARLY)
+        ]
+        return theirs if len(new) == len([line for line in theirs.splitlines() if line.strip()]) else "\n".join(new)
+
+
+def _readable(data: bytes, path: str) -> str:
+    """The text of a note that can be changed; a note that cannot stops the import before anything is written."""
+    remedy = "mend it (kb check shows how) and import again; nothing was imported"
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise KbError(f"{path}: this is no UTF-8; {remedy}") from None
+    if faults := frontmatter.split(text).faults:
+        raise KbError(f"{path}:{faults[0].line}: {faults[0].message}; {remedy}")
+    return text
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n") if text else []
 
 
 def _is_link(line: str) -> bool:

@@ -72,6 +72,9 @@ def _read(line: str, no: int, planned: dict[str, PlannedNote]) -> tuple[str, Edi
         raise KbError(f"{where}: no status '{status}'; there are {' '.join(STATUSES)}", 2)
     if slug(id, 250) != id:
         raise KbError(f"{where}: '{id}' is no id; write {slug(id, 250)}", 2)
+    was = planned[place]
+    if was.action == "updated" and id != was.id:
+        raise KbError(f"{where}: '{was.id}' is there already; `kb rename {was.id} {id}` gives it another id", 2)
     return place, Edit(action == "skip", kind, "" if status == "-" else status, id, title)
 
 

@@ -27,6 +27,7 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.templates import TemplateContext
 
+from kb.claim_pages import Shown, figures, reproductions, section
 from kb.ids import title_key
 from kb.library import Library
 from kb.listing import front_matter
@@ -44,6 +45,7 @@ from kb.site.vault import Vault
 from kb.site.wikilinks import WikilinkExtension
 
 log = get_plugin_logger("kb")
+_FIGURE = re.compile(r'src="kb:([^"]+)"')  # a picture of a run, by its path on the site
 _MD_HREF = re.compile(r'href="(?![a-z][a-z0-9+.-]*:|/)([^"#]+\.md)(#[^"]*)?"')
 
 
@@ -56,6 +58,7 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
     """One build reads the library once, in on_config; the rest looks things up in it."""
 
     public: PublicLibrary
+    shown: list[Shown]  # the reproductions
     vault: Vault
     files: Files
     env: jinja2.Environment
@@ -70,7 +73,9 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         try:
             library = Library(root)
             self.public = visible(library)
-            self.problems: list[Problem] = library.problems
+            self.shown = reproductions(self.public, library.results)
+            papers = [paper for paper in library.results.papers.values() if paper.own]
+            self.problems: list[Problem] = [*library.problems, *(p for paper in papers for p in paper.problems)]
             self.public.backlinks  # noqa: B018  # resolves every link: the last that needs the index
             library.index.close()
         except KbError as error:
@@ -96,15 +101,18 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         self.files = files
         self.vault.know(files)
         if config.nav is None:
-            config.nav = nav(sorted(f.src_uri for f in files.documentation_pages() if f.src_uri.startswith("guide/")))
+            guide = sorted(f.src_uri for f in files.documentation_pages() if f.src_uri.startswith("guide/"))
+            config.nav = nav(guide, self.shown)
         self._report()
         return files
 
     def _add_generated(self, files: Files, config: MkDocsConfig) -> None:
         taken = {file.dest_uri: file.src_uri for file in files}
-        generated = generated_pages(self.public)
+        generated = generated_pages(self.public, self.shown)
         if files.get_file_from_path("index.md") is None:
             generated["index.md"] = front_matter(config.site_name, "toc", "navigation") + dashboard(self.public)
+        for uri, path in figures(self.shown).items():
+            files.append(File.generated(config, uri, abs_src_path=str(path)))
         for uri, text in generated.items():
             file = File.generated(config, uri, content=text, inclusion=InclusionLevel.NOT_IN_NAV)
             if file.dest_uri in taken:
@@ -138,6 +146,8 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         if note.kind != PAGE:
             meta["hide"] = list(dict.fromkeys([*_texts(note.meta.get("hide")), "navigation"]))
         body = _without_title(note)
+        if mine := [one for one in self.shown if one.note.path == note.path]:
+            body += "\n\n" + section(mine)
         if page.file.src_uri == "index.md":
             meta["hide"] = ["toc", "navigation"]
             body += "\n\n" + dashboard(self.public)
@@ -145,6 +155,7 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         return f"---\n{head}\n---\n\n{body}"
 
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+        html = _FIGURE.sub(lambda m: f'src="{self._url(page, m[1])}"', html) if self.shown else html
         return safe_html(_MD_HREF.sub(partial(self._address, page), html))
 
     def _address(self, page: Page, m: re.Match[str]) -> str:

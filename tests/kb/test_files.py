@@ -1,0 +1,316 @@
+"""Writes that cannot tear: whatever stops a change, every file is old or new, and undo takes it back."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.files import Journal, read_bytes, write_atomic
+from kb.problem import KbError
+
+OLD: dict[str, bytes | None] = {
+    "notes/a.md": b"old a",
+    "notes/b.md": b"old b",
+    "notes/deep/er/c.md": b"old c",
+    "notes/new/d.md": None,
+}
+NEW: dict[str, bytes | None] = {
+    "notes/a.md": b"new a",
+    "notes/b.md": None,
+    "notes/deep/er/c.md": b"new c",
+    "notes/new/d.md": b"new d",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for path, data in OLD.items():
+        if data is not None:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(data)
+    return tmp_path
+
+
+def now(root: Path) -> dict[str, bytes | None]:
+    return {path: read_bytes(root / path) for path in OLD}
+
+
+def litter(root: Path) -> list[str]:
+    return [str(p.relative_to(root)) for p in root.rglob(".kb-*")] + [p.name for p in root.glob(".kb/journal/*.open")]
+
+
+def test_a_change_is_made_and_taken_back(root: Path) -> None:
+    journal = Journal(root)
+    journal.commit("edit", NEW, OLD)
+    assert now(root) == NEW
+    change, kept = journal.undo()
+    assert (change.verb, change.number, change.paths, kept) == ("edit", 1, sorted(NEW), [])
+    assert now(root) == OLD
+    assert not (root / "notes/new").exists() or not any((root / "notes/new").iterdir())
+    assert litter(root) == []
+    with pytest.raises(KbError, match="^nothing to undo: the journal is empty$"):
+        journal.undo()
+
+
+def test_changes_are_taken_back_newest_first(root: Path) -> None:
+    journal = Journal(root)
+    for n in range(3):
+        journal.commit(f"edit {n}", {"notes/a.md": b"%d" % n}, {})
+    assert [journal.undo()[0].verb for _ in range(3)] == ["edit 2", "edit 1", "edit 0"]
+    assert now(root) == OLD
+
+
+def test_no_writes_leave_no_entry(root: Path) -> None:
+    Journal(root).commit("nothing", {}, {})
+    assert not (root / ".kb").exists()
+
+
+def test_undo_names_what_was_edited_since_and_leaves_all_as_it_is(root: Path) -> None:
+    journal = Journal(root)
+    journal.commit("status read", NEW, OLD)
+    (root / "notes/a.md").write_bytes(b"mine")
+    with pytest.raises(KbError) as error:
+        journal.undo()
+    assert str(error.value) == (
+        "notes/a.md changed since `kb status read`; nothing was taken back"
+        " (kb undo --skip-changed leaves such files as they are)"
+    )
+    (root / "notes/b.md").write_bytes(b"mine too")
+    with pytest.raises(KbError, match=r"^notes/a\.md and 1 more changed since"):
+        journal.undo()
+    assert now(root) == NEW | {"notes/a.md": b"mine", "notes/b.md": b"mine too"}
+    change, kept = journal.undo(skip_changed=True)
+    assert (change.verb, kept) == ("status read", ["notes/a.md", "notes/b.md"])
+    assert now(root) == OLD | {"notes/a.md": b"mine", "notes/b.md": b"mine too"}
+
+
+def test_an_undo_that_was_cut_off_goes_on(root: Path) -> None:
+    journal = Journal(root)
+    journal.commit("edit", NEW, OLD)
+    (root / "notes/a.md").write_bytes(b"old a")  # as far as it had come
+    assert journal.undo()[1] == []
+    assert now(root) == OLD
+
+
+def test_a_file_that_is_not_what_was_read_is_not_overwritten(root: Path) -> None:
+    for path, read in {"notes/a.md": b"as it was", "notes/new/d.md": b"gone", "notes/b.md": None}.items():
+        with pytest.raises(KbError) as error:
+            Journal(root).commit("edit", NEW, OLD | {path: read})
+        assert str(error.value) == f"{path} changed while kb was at work; nothing was written, so run the command again"
+    assert now(root) == OLD
+    assert list((root / ".kb/journal").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["../out.md", "notes/../../out.md", "/tmp/out-of-the-vault.md", "notes/a.md/../../../x"]
+)
+def test_no_change_reaches_outside_the_vault(root: Path, path: str) -> None:
+    with pytest.raises(KbError) as error:
+        Journal(root).commit("edit", {"notes/a.md": b"x", path: b"x"}, {})
+    assert (str(error.value), error.value.code) == (f"{path} lies outside the vault", 2)
+    assert now(root) == OLD
+    assert not Path("/tmp/out-of-the-vault.md").exists()
+
+
+def test_links_and_permissions_stay(root: Path) -> None:
+    elsewhere = root / "elsewhere.md"
+    elsewhere.write_bytes(b"old")
+    elsewhere.chmod(0o640)
+    (root / "notes/link.md").symlink_to("../elsewhere.md")
+    Journal(root).commit("edit", {"notes/link.md": b"new"}, {"notes/link.md": b"old"})
+    assert os.readlink(root / "notes/link.md") == "../elsewhere.md"
+    assert (elsewhere.read_bytes(), stat.S_IMODE(elsewhere.stat().st_mode)) == (b"new", 0o640)
+    Journal(root).undo()
+    assert os.readlink(root / "notes/link.md") == "../elsewhere.md"
+    assert (elsewhere.read_bytes(), stat.S_IMODE(elsewhere.stat().st_mode)) == (b"old", 0o640)
+    mask = os.umask(0o027)
+    write_atomic(root / "notes/fresh.md", b"x")
+    os.umask(mask)
+    assert stat.S_IMODE((root / "notes/fresh.md").stat().st_mode) == 0o640
+
+
+def test_the_longest_file_name_can_be_written(root: Path) -> None:
+    name = "n" * 252 + ".md"
+    write_atomic(root / "notes" / name, b"x")
+    assert (root / "notes" / name).read_bytes() == b"x"
+
+
+def test_the_journal_keeps_fifty_changes(root: Path) -> None:
+    journal = Journal(root)
+    for n in range(55):
+        journal.commit(f"edit {n}", {"notes/a.md": b"%d" % n}, {})
+    names = sorted(p.name for p in (root / ".kb/journal").iterdir())
+    assert (len(names), names[0], names[-1]) == (50, "00000006.json", "00000055.json")
+    assert (root / ".kb/.gitignore").read_text() == "*\n"
+
+
+# What may go wrong, at every place where it may
+
+DYING = """
+import json, os, sys
+from pathlib import Path
+from kb.files import Journal
+root, kill_at, call = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+true, count = getattr(os, call), 0
+def deadly(*args, **kwargs):
+    global count
+    count += 1
+    if count == kill_at and sys.argv[4] == "before":
+        os._exit(9)
+    found = true(*args, **kwargs)
+    if count == kill_at:
+        os._exit(9)
+    return found
+setattr(os, call, deadly)
+new = {"notes/a.md": b"new a", "notes/b.md": None, "notes/deep/er/c.md": b"new c", "notes/new/d.md": b"new d"}
+Journal(root).commit("edit", new, {})
+print(count)
+"""
+
+
+def dying(root: Path, at: int, call: str, when: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", DYING, str(root), str(at), call, when]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("call", "when"), [("replace", "before"), ("replace", "after"), ("fsync", "before"), ("unlink", "after")]
+)
+def test_a_change_whose_command_died_is_rolled_back_wherever_it_died(tmp_path: Path, call: str, when: str) -> None:
+    ends = []
+    for at in range(1, 40):
+        root = tmp_path / str(at)
+        for path, data in OLD.items():
+            if data is not None:
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_bytes(data)
+        run = dying(root, at, call, when)
+        half = now(root)
+        assert all(half[path] in (OLD[path], NEW[path]) for path in OLD)
+        if run.returncode == 0:
+            assert half == NEW
+            break
+        assert (run.returncode, run.stderr) == (9, "")
+        change = Journal(root).recover()
+        after = now(root)
+        assert after in (OLD, NEW)
+        assert (change is None) or (change.verb == "edit" and after == OLD)
+        assert all(name.startswith(".kb/journal/.kb-") for name in litter(root))
+        ends.append(after == OLD)
+        Journal(root).commit("more", {"notes/a.md": b"more"}, {})
+        assert litter(root) == []
+        assert Journal(root).undo()[0].verb == "more"
+        assert now(root) == after
+    calls = {"replace": 5, "fsync": 8, "unlink": 1}[call]
+    assert len(ends) == calls
+    assert ends == [True] * (calls - 1) + [(call, when) != ("replace", "after")]
+
+
+class Failing:
+    """An os function that fails at its n-th call, or from then on."""
+
+    def __init__(self, name: str, at: int, forever: bool, code: int) -> None:
+        self.true, self.at, self.forever, self.code, self.calls = getattr(os, name), at, forever, code, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        if self.calls == self.at or (self.forever and self.calls > self.at):
+            raise OSError(self.code, os.strerror(self.code))
+        return self.true(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["replace", "fsync", "chmod"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("forever", [False, True])
+def test_a_full_or_protected_disk_changes_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int, forever: bool
+) -> None:
+    said = set()
+    for at in range(1, 40):
+        failing = Failing(name, at, forever, code)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, failing)
+            try:
+                Journal(root).commit("edit", NEW, OLD)
+                break
+            except KbError as error:
+                said.add(str(error).rpartition("; ")[2])
+                assert os.strerror(code) in str(error)
+        half = now(root)
+        assert half == OLD or forever
+        assert all(half[path] in (OLD[path], NEW[path]) for path in OLD)
+        Journal(root).recover()
+        assert now(root) == OLD
+        assert litter(root) == []
+    assert at > 4
+    assert now(root) == NEW
+    assert said == (
+        {"nothing was changed", "the next kb command takes back what was begun"} if forever else {"nothing was changed"}
+    )
+
+
+def test_a_state_folder_that_cannot_be_made_is_told(root: Path) -> None:
+    (root / ".kb").write_text("in the way")
+    with pytest.raises(KbError) as error:
+        Journal(root).commit("edit", NEW, OLD)
+    assert str(error.value) == f"{root}/.kb: File exists; kb must be able to write there"
+    assert now(root) == OLD
+
+
+def test_an_entry_that_was_only_half_written_is_thrown_away(root: Path) -> None:
+    (root / ".kb/journal").mkdir(parents=True)
+    (root / ".kb/journal/00000001.open").write_text('{"schema": 1, "verb": "ed')
+    assert Journal(root).recover() is None
+    assert litter(root) == []
+    assert now(root) == OLD
+
+
+def test_rolling_back_leaves_what_a_person_wrote_since(root: Path) -> None:
+    assert dying(root, 3, "replace", "after").returncode == 9  # a.md and c.md are new, d.md is not
+    assert now(root)["notes/deep/er/c.md"] == b"new c"
+    (root / "notes/deep/er/c.md").write_bytes(b"mine")
+    change = Journal(root).recover()
+    assert change and change.verb == "edit"
+    assert now(root) == OLD | {"notes/deep/er/c.md": b"mine"}
+
+
+def append(root: str, n: int, barrier: Any) -> None:
+    barrier.wait()
+    path = Path(root, "notes/a.md")
+    while True:
+        data = path.read_bytes()
+        try:
+            Journal(Path(root)).commit(
+                "add", {"notes/a.md": data + b"%d\n" % n, f"notes/{n}.md": b"x"}, {"notes/a.md": data}
+            )
+            return
+        except KbError as error:
+            assert "changed while kb was at work" in str(error)
+
+
+def test_twenty_commands_at_once_all_take_effect(root: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(20)
+    processes = [context.Process(target=append, args=(str(root), n, barrier)) for n in range(20)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [p.exitcode for p in processes] == [0] * 20
+    added = (root / "notes/a.md").read_bytes().removeprefix(b"old a").split()
+    assert sorted(int(n) for n in added) == list(range(20))
+    assert all((root / f"notes/{n}.md").exists() for n in range(20))
+    entries = [json.loads(p.read_text()) for p in sorted((root / ".kb/journal").glob("*.json"))]
+    assert len(entries) == 20
+    for _ in range(20):
+        Journal(root).undo()
+    assert now(root) == OLD
