@@ -33,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || { echo "Making .venv ..."; $(PYTHON) -m venv .venv; }
 	@echo "Installing into .venv (about a minute the first time) ..."
-	@$(BIN)/pip install -q --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[site,dev]'
+	@$(BIN)/pip install -q --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[site,repro,dev]'
 	@touch $(READY)
 
 clean:  ## Everything that can be made anew

@@ -19,6 +19,7 @@ from kb.index import name_key
 from kb.library import Library
 from kb.note import WORK_KEYS, Note
 from kb.problem import KbError, Level, Problem
+from kb.render import printable
 
 Check = Callable[[Library], Iterable[Problem]]
 FORMATS = ("text", "json", "github")
@@ -214,7 +215,7 @@ def render(problems: Sequence[Problem], fmt: str = "text") -> str:
     if fmt == "json":
         return json.dumps([p.as_json() for p in problems], ensure_ascii=False, indent=1)
     if fmt == "text":
-        return "\n".join(str(p) for p in problems)
+        return "\n".join(printable(str(p)) for p in problems)
     if fmt == "github":
         return "\n".join(_annotation(p) for p in problems)
     raise KbError(f"no format '{fmt}'; there are {' '.join(FORMATS)}", 2)

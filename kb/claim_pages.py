@@ -35,7 +35,9 @@ def reproductions(public: PublicLibrary, results: Results) -> list[Shown]:
     found: dict[tuple[str, str], Shown] = {}
     for paper in results.papers.values():
         main = [public.notes[path] for path, name in joined.items() if name == paper.name]
-        owners = [_owners(public, row, main) for row in paper.listed]
+        if not main and not paper.own:
+            continue  # nobody here asked for what the installed laboratory has
+        owners = [_owners(public, row, main) if paper.own else main for row in paper.listed]
         for note in {n.path: n for n in (*main, *(n for some in owners for n in some))}.values():
             mine = [row for row, some in zip(paper.claims, owners, strict=True) if note in some]
             hidden = {r for row, some in zip(paper.listed, owners, strict=True) if not some for r in row.recipes}
@@ -78,8 +80,9 @@ def section(shown: Sequence[Shown]) -> str:
 
 def _told(rows: Sequence[Result]) -> str:
     counts = Counter(row.verdict for row in rows)
-    told = " ".join(_chip(verdict, f"{counts[verdict]} ") for verdict in VERDICTS if counts[verdict])
-    return told or "no claims yet"
+    chips = [_chip(verdict, f"{counts[verdict]} ") for verdict in VERDICTS if counts[verdict]]
+    stale = sum(row.stale for row in rows)
+    return " ".join([*chips, *([_chip("stale", f"{stale} ")] if stale else [])]) or "no claims yet"
 
 
 def claim_table(rows: Sequence[Result]) -> str:
@@ -98,7 +101,7 @@ def _row(row: Result) -> str:
         f'<td data-label="The paper">{escape(row.paper) or "–"}</td>',
         f'<td data-label="We measured">{_measured(row)}</td>',
     ]
-    stale = " data-stale" if row.stale else ""
+    stale = ' data-stale="yes"' if row.stale else ""
     return f'<tr data-verdict="{_slug(row.verdict)}"{stale}>{"".join(cells)}</tr>'
 
 

@@ -38,9 +38,6 @@ def main() -> None:
     except KeyboardInterrupt:
         print("kb: interrupted; what was not yet written was left as it was", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `kb list | head` has seen enough
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def _version(wanted: bool) -> None:
@@ -141,7 +138,7 @@ def add(
     from kb.add import AddOptions
     from kb.add import add as make
     from kb.complete import complete as finish
-    from kb.render import to_json
+    from kb.render import printable, to_json
     from kb.sources import fetcher
 
     if not refs and not complete:
@@ -161,7 +158,7 @@ def add(
     else:
         _show(a.message or f"{a.action} {a.path}" for a in added)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(printable(str(problem)), file=sys.stderr)
     raise typer.Exit(1 if problems or any(a.action == "exists" for a in added) else 0)
 
 
@@ -344,11 +341,12 @@ def check(
     from kb.check import render
     from kb.fix import fix as mend
     from kb.library import Library
+    from kb.render import printable
 
     library = _library()
     if fix:
         mended = mend(library)
-        _show(f"fixed {problem}" for problem in mended)
+        _show(f"fixed {printable(str(problem))}" for problem in mended)
         library = Library(library.root) if mended else library
     problems = [p for p in run(library) if all or p.level != "info"]
     text = render(problems, "json" if json else format)
@@ -380,7 +378,7 @@ def claims(
     code has changed since."""
     from kb.claims import as_json, claim_table, details
     from kb.library import find_root
-    from kb.render import to_json
+    from kb.render import printable, to_json
     from kb.results import Results
 
     results = Results(find_root(_root[0]))
@@ -391,7 +389,7 @@ def claims(
         _show(details(papers[0]) if paper else claim_table(papers))
     problems = [problem for found in papers for problem in found.problems]
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(printable(str(problem)), file=sys.stderr)
     raise typer.Exit(1 if problems else 0)
 
 

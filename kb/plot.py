@@ -33,8 +33,8 @@ def plot(curves: Sequence[Points], x_name: str, y_name: str, told: str) -> str:
         return ""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     logarithmic = min(ys) > 0 and max(ys) / min(ys) >= _LOG_FROM
-    x_axis = _Axis(min(xs), max(xs), _LEFT, WIDTH - _RIGHT, False)
-    y_axis = _Axis(min(ys), max(ys), HEIGHT - _BOTTOM, _TOP, logarithmic)
+    x_axis = _Axis(min(xs), max(xs), _LEFT, WIDTH - _RIGHT, False, tight=True)
+    y_axis = _Axis(min(ys), max(ys), HEIGHT - _BOTTOM, _TOP, logarithmic, tight=False)
     name = f"{y_name}, log scale" if logarithmic else y_name
     parts = [
         f'<svg class="kb-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told)}">',
@@ -49,13 +49,15 @@ def plot(curves: Sequence[Points], x_name: str, y_name: str, told: str) -> str:
 
 
 class _Axis:
-    """From values to places. An axis of one value has it in the middle."""
+    """From values to places. An axis of one value has it in the middle; a `tight` one ends where its values do."""
 
-    def __init__(self, low: float, high: float, start: float, end: float, logarithmic: bool) -> None:
+    def __init__(self, low: float, high: float, start: float, end: float, logarithmic: bool, tight: bool) -> None:
         self.logarithmic, self.start, self.end = logarithmic, start, end
         if low == high:
             low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
         self.ticks = _log_steps(low, high) if logarithmic else _round_steps(low, high)
+        if tight:
+            self.ticks = [tick for tick in self.ticks if low <= tick <= high]
         self.low, self.high = min(low, *self.ticks), max(high, *self.ticks)
 
     def at(self, value: float) -> float:

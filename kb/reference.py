@@ -19,7 +19,7 @@ Every verb with its options, as `kb VERB --help` prints them. Conventions that h
 - A note is named by its id (the name of its file), an alias, its title, or any id of the work: arXiv, DOI, a URL.
 - `--json` gives every listing as JSON with stable keys. What is piped is not coloured and not cut.
 - Exit code 0: fine, an empty list included. 1: there are problems, or what was named is not there. 2: wrong usage.
-- `--root DIR` or the variable `KB_ROOT` names the vault; else it is the nearest folder upwards with `mkdocs.yml` and `notes/`.
+- `--root DIR` or `KB_ROOT` names the vault; else it is the nearest folder upwards with `mkdocs.yml` and `notes/`.
 - `kb --install-completion` teaches your shell the verbs, options and ids.
 
 ## Queries
@@ -34,7 +34,7 @@ Every verb with its options, as `kb VERB --help` prints them. Conventions that h
 | `kind:paper` | also `talk`, `lecture`, `course`, `post`, `thread`, `book`, `code`, `tool`, `dataset`, `topic`, `log` |
 | `tag:diffusion` | the tag, and those below it (`diffusion/video`) |
 | `author:ho` `title:…` `venue:…` `id:…` | part of it; the id whole |
-| `year:2020` `year:2020..2023` `year:2020..` | also `added:`, `started:`, `finished:`, `published:` with dates, `rating:` |
+| `year:2020` `year:2020..2023` `year:2020..` | also `added:`, `started:`, `finished:`, `published:`, `rating:` |
 | `has:code` | any key that is filled; `has:links`, `has:tags` |
 | `-tag:survey` | not that |
 """

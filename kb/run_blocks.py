@@ -74,7 +74,8 @@ def _figures(records: list[Record]) -> str:
 def _figure(record: Record, figure: Path) -> str:
     what = figure.stem.removeprefix(record.name).strip("-_").replace("-", " ").replace("_", " ")
     told = escape(", ".join(filter(None, (what, f"seed {record.seed}"))))
-    image = f'<img src="kb:{escape(figure_uri(record, figure))}" alt="{escape(record.recipe)}: {told}" loading="lazy">'
+    uri = f'"kb:{escape(figure_uri(record, figure))}"'
+    image = f'<a href={uri}><img src={uri} alt="{escape(record.recipe)}: {told}" loading="lazy"></a>'
     return f'<figure class="kb-picture">{image}<figcaption>{told}</figcaption></figure>'
 
 

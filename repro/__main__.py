@@ -22,7 +22,7 @@ def papers() -> dict[str, dict[str, Any]]:
         if not module.ispkg or module.name in COMMON:
             continue
         config = importlib.import_module(f"repro.{module.name}.config")
-        recipes = {name: recipe[0] for name, recipe in config.RECIPES.items()}
+        recipes = {name: recipe.says for name, recipe in config.RECIPES.items()}
         found[module.name] = {"recipes": recipes, "verdicts": _verdicts(Path(str(config.__file__)).parent)}
     return found
 

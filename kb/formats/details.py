@@ -26,7 +26,7 @@ def note_progress(item: Item) -> None:
     for line in item.body:
         if isinstance(line, str) and (m := PROGRESS.match(line)):
             item.meta["at"] = m[1]
-            item.meta["status"] = item.meta["status"] or "reading"
+            item.meta["status"] = item.meta.get("status") or "reading"
 
 
 def labelled(item: Item, name: str, value: str) -> bool:

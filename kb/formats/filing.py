@@ -234,6 +234,8 @@ class Filer:
         own = Entry(entry.lines, [child for child in entry.children if child not in parts])
         home.body += self._raw(own, 0)
         self.note(home, *own.walk())
+        if home.kind == "course":
+            note_progress(home)
         for part in parts:
             self.item(part, context, indent="  ")
         for line in entry.lines if entry.head.kind == "quote" else []:

@@ -232,6 +232,8 @@ class _Reader:
             return None
         bold = label_of(entry.head)
         title = bold or entry.head.text
+        if TODO.match(title):
+            return None
         bullets = next((n for n, e in enumerate(after) if e.head.kind != "bullet"), len(after))
         word = re.sub(r"[\s:]+$", "", title).lower()
         if bold and (word in KIND_WORDS or word in STATE_WORDS):

@@ -257,4 +257,5 @@ def _clean(text: str) -> str:
     text = re.sub(r"(\*{1,3}|__)(?=\S)(.+?)(?<=\S)\1", r"\2", text)
     text = re.sub(r"</?[a-z]+>|(?<!\w)\*+|\*+(?!\w)", "", text)
     text = " ".join(_STYLED.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text).split())
+    text = re.sub(r"\s*\(\s*\)?$", "", text)  # the bracket that its link stood in
     return text.rstrip(_EDGES.replace("*", "")).lstrip(_EDGES) if not re.search(r"[.]{3}$", text) else text

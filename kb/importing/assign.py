@@ -155,6 +155,8 @@ def _new_id(item: Item, taken: set[str]) -> str:
         source = item.sources[0]
         named = f"{source.key} {source.value}" if source.key in PAPER_SITES else source.value
         return new_id(re.sub(r"^https?://(www\.)?|[?#].*$", "", named), taken, item.meta.get("year"))
+    if item.part_of and re.match(r"(lecture|part|week|episode|chapter|session|talk)s? \d+\b", item.title, re.I):
+        return new_id(f"{item.part_of.title} {item.title}", taken)  # 'Lecture 1' says nothing by itself
     id = new_id(item.title, taken, item.meta.get("year"))
     plain = slug(item.title)
     return f"{plain}-topic" if item.kind == "topic" and id != plain and f"{plain}-topic" not in taken else id

@@ -31,7 +31,8 @@ class Catalogue:
         self.taken: set[str] = set()
         for note in library.notes.values():
             self.taken.add(note.id.casefold())
-            self.add(note.path, note.id, note.meta, [note.title, *note.aliases])
+            named = [note.id] if note.kind == "topic" else []  # the topic 'diffusion' may be titled otherwise
+            self.add(note.path, note.id, note.meta, [note.title, *note.aliases, *named])
 
     def add(self, path: str, id: str, meta: Mapping[str, Any], titles: Iterable[str]) -> None:
         self.notes[path] = (id, meta)

@@ -45,7 +45,7 @@ from kb.site.vault import Vault
 from kb.site.wikilinks import WikilinkExtension
 
 log = get_plugin_logger("kb")
-_FIGURE = re.compile(r'src="kb:([^"]+)"')  # a picture of a run, by its path on the site
+_FIGURE = re.compile(r'(src|href)="kb:([^"]+)"')  # a picture of a run, by its path on the site
 _MD_HREF = re.compile(r'href="(?![a-z][a-z0-9+.-]*:|/)([^"#]+\.md)(#[^"]*)?"')
 
 
@@ -155,7 +155,7 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         return f"---\n{head}\n---\n\n{body}"
 
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-        html = _FIGURE.sub(lambda m: f'src="{self._url(page, m[1])}"', html) if self.shown else html
+        html = _FIGURE.sub(lambda m: f'{m[1]}="{self._url(page, m[2])}"', html) if self.shown else html
         return safe_html(_MD_HREF.sub(partial(self._address, page), html))
 
     def _address(self, page: Page, m: re.Match[str]) -> str:

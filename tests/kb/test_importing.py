@@ -447,3 +447,16 @@ def test_a_review_given_up(vault: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("EDITOR")
     with pytest.raises(KbError, match="set EDITOR"):
         plan_files(Library(vault), [vault / "sea.md"], "", True)
+
+
+def test_a_heading_that_is_the_id_of_a_topic_means_that_topic(vault: Path) -> None:
+    (vault / "notes" / "topics").mkdir(exist_ok=True)
+    topic = vault / "notes" / "topics" / "kelp.md"
+    topic.write_text("---\ntitle: Kelp forests\nkind: topic\n---\n\nMine.\n")
+    plan = plan_import(Library(vault), {"l.md": b"# L\n\n## Kelp\n\n- [ ] [Holdfasts](https://example.org/h)\n"}, DAY)
+    assert [note.path for note in plan.notes if "kelp" in note.path] == ["notes/topics/kelp.md"]
+
+
+def test_a_numbered_lecture_is_named_after_its_course(vault: Path) -> None:
+    plan = plan_import(Library(vault), {"l.md": b"CS 77\n- Lecture 1: https://youtu.be/abcdefghijk\n"}, DAY)
+    assert "notes/talks/cs-77-lecture-1.md" in [note.path for note in plan.notes]

@@ -466,3 +466,11 @@ CLAIMS = (
 if __name__ == "__main__":
     main("mine", CLAIMS, Path(__file__).parent)
 """
+
+
+def test_the_guides_example_of_the_algorithm_is_true() -> None:
+    from kb.source import _told, _undocumented
+
+    guide = (Path(__file__).parents[2] / "notes/guide/run-a-reproduction.md").read_text("utf-8")
+    code, _, rest = guide.partition("A file that says\n\n```python\n")[2].partition("```\n")
+    assert code and _told(_undocumented(ast.parse(code))) == rest.partition("```text\n")[2].partition("\n```")[0]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from reproductions import MODEL, TRAIN, claim, judged, record, write
 
 pytest.importorskip("mkdocs", reason="the site extra is not installed")
 
@@ -33,6 +34,7 @@ added: 2025-01-04
 started: 2025-03-05
 tags: [diffusion, C++, c, ml/generative]
 aliases: [DDPM]
+repro: toy
 abstract: High quality image synthesis with $L_2$ & more.
 results:
   - {task: images, data: CIFAR-10, metric: FID, value: 3.17, where: Table 1}
@@ -143,6 +145,12 @@ def make_vault() -> MakeVault:
 @pytest.fixture(scope="session")
 def vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = _write_vault(tmp_path_factory.mktemp("vault"), NOTES)
+    write(root, code={"train.py": TRAIN.format(paper="toy"), "model.py": MODEL})
+    records = [record(seed=s, figures=[f"smoke-s{s}-samples.png"]) for s in range(3)]
+    rows = [judged("T-1"), claim("T-2", recipes=["gpu"]), judged("T-3", verdict="unclear", mean=-0.01)]
+    exact = {"tier": "exact", "effects": [1.0], "recipes": []}
+    rows += [claim(f"T-{v}", verdict=v, **exact, expected=[1.0 + (v == "fails")]) for v in ("fails", "equivalent")]
+    write(root, claims=rows, records=records)
     for name in ("figure.png", "hidden-figure.png"):
         (root / "notes/papers" / name).write_bytes(PNG)
     return root

@@ -11,7 +11,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 pytestmark = pytest.mark.browser
 ARGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 NOTES = ["papers/ddpm/", "papers/unet/", "courses/cs336/", "guide/write-a-note/"]
-PAGES = ["", *NOTES, "status/reading/", "tags/", "tags/c/", "kinds/", "years/", "topics/"]
+PAGES = ["", *NOTES, "status/reading/", "tags/", "tags/c/", "kinds/", "years/", "topics/", "claims/", "reproductions/"]
 CONTRAST = """() => {
   const linear = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
   const lum = c => .2126 * linear(c[0]) + .7152 * linear(c[1]) + .0722 * linear(c[2]);
@@ -136,3 +136,29 @@ def test_a_reader_without_scripts_still_reads(browser: sync_api.Browser, url: st
     visit = Visit(browser, url, java_script_enabled=False)
     assert "x_t = " in visit.go("papers/ddpm/").locator(".kb-math--display").inner_text()
     visit.context.close()
+
+
+def test_a_link_to_a_verdict_leaves_only_its_claims(visit: Visit) -> None:
+    def standing() -> list[str]:
+        page.wait_for_timeout(50)
+        return [e.inner_text() for e in page.locator(".kb-claims__facts").all() if e.is_visible()]
+
+    page = visit.go("claims/")
+    assert len(standing()) == 5
+    page.click('a[href="#unclear"]')
+    assert standing() == ["T-3 · robust · Table 1"]
+    page.click('a[href="#stale"]')
+    assert standing() == ["T-1 · robust · Table 1", "T-3 · robust · Table 1"]
+    page.click('a[href="#all"]')
+    assert len(standing()) == 5 and visit.wrong == []
+
+
+def test_runs_of_a_paper_are_seen(visit: Visit) -> None:
+    page = visit.go("papers/ddpm/")
+    picture = page.locator(".kb-picture img").first
+    picture.scroll_into_view_if_needed()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 48
+    plot = page.locator(".kb-plot")
+    assert plot.count() == 1 and plot.bounding_box()["width"] > 200
+    strokes = plot.locator(".kb-plot__line").evaluate_all("lines => lines.map(l => getComputedStyle(l).stroke)")
+    assert len(set(strokes)) == 3 and visit.wrong == []

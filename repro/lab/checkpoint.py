@@ -1,0 +1,54 @@
+"""Everything that must survive a restart, in one file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass
+class TrainState:
+    """All that changes as training goes on. `model` is the raw module (DDP, FSDP2 and compile wrap a second name). What
+    is not here follows from the config and the step."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: nn.Module | None = None
+    step: int = 0
+
+
+def save(state: TrainState, path: Path) -> None:
+    """Write `state` to `path`; a process killed at any moment leaves the old file or the new one."""
+    parts: dict[str, Any] = {"model": state.model.state_dict(), "optimizer": state.optimizer.state_dict()}
+    parts["step"] = state.step
+    if state.ema is not None:
+        parts["ema"] = state.ema.state_dict()
+    write_whole(path, lambda file: torch.save(parts, file))
+
+
+def write_whole(path: Path, write: Any) -> None:
+    """Call `write(file)` on a file beside `path`, then put it in its place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with open(partial, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load(state: TrainState, path: Path) -> None:
+    """Bring `state` to what `path` holds; a missing or extra part is an error, never skipped."""
+    parts = torch.load(path, map_location="cpu", weights_only=True)
+    if ("ema" in parts) != (state.ema is not None):
+        raise ValueError(f"{path}: the checkpoint and the recipe disagree about EMA; name another folder")
+    state.model.load_state_dict(parts["model"])
+    state.optimizer.load_state_dict(parts["optimizer"])
+    if state.ema is not None:
+        state.ema.load_state_dict(parts["ema"])
+    state.step = parts["step"]
