@@ -31,6 +31,12 @@ def main() -> None:
     _kb("search", "weighting", "kind:paper")
     _say("The site:")
     _kb("build", "--strict")
+    _say("A reproduction: DDPM in small, about a minute, into out/demo; then its claims, judged from that one run:")
+    run = str(DEMO.relative_to(ROOT) / "ddpm-smoke")
+    _kb("run", "ddpm", "smoke", "--", "--out", run)
+    _run("python", "-m", "repro.ddpm.claims", "--runs", run)
+    _say("What the committed runs of all seeds say:")
+    _kb("claims")
     vault = DEMO.relative_to(ROOT)
     print(f"\nOpen  {vault}/site/index.html\nType  . .venv/bin/activate")
     print(f"      kb --root {vault} serve             the site, alive while you write")
@@ -45,9 +51,18 @@ def _say(text: str) -> None:
 
 def _kb(*args: str) -> None:
     print(f"$ kb {' '.join(args)}", flush=True)
-    ended = subprocess.run([sys.executable, "-m", "kb", "--root", str(DEMO), *args], cwd=ROOT, check=False).returncode
+    _finish([sys.executable, "-m", "kb", "--root", str(DEMO), *args])
+
+
+def _run(*command: str) -> None:
+    print(f"$ {' '.join(command)}", flush=True)
+    _finish([sys.executable, *command[1:]])
+
+
+def _finish(command: list[str]) -> None:
+    ended = subprocess.run(command, cwd=ROOT, check=False).returncode
     if ended:
-        sys.exit(f"the demo stopped: `kb {args[0]}` ended with {ended}")
+        sys.exit(f"the demo stopped: `{' '.join(command[1:])}` ended with {ended}")
 
 
 if __name__ == "__main__":

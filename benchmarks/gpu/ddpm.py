@@ -2,9 +2,9 @@
 
     python benchmarks/gpu/ddpm.py [--peer] [--profile] [--seconds N]
 
-The CIFAR-10 network of the paper (35,746,307 parameters), bf16, the whole step: batch from uint8, noise, loss, backward,
-clipping, Adam, average. The peer is diffusers' UNet2DModel of the same shape with PyTorch's Adam and the same step around
-it, as people run it, compiled with channels last, and compiled and captured as a CUDA graph.
+The CIFAR-10 network of the paper (35,746,307 parameters), bf16, the whole step: batch from uint8, noise, loss,
+backward, clipping, Adam, average. The peer is diffusers' UNet2DModel of the same shape with PyTorch's Adam and the same
+step around it: as people run it, compiled with channels last, and compiled and captured as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -38,9 +38,8 @@ GFLOP_AN_IMAGE = 36.0  # of a training step: forward 12, backward 24
 
 def say(case: str, what: str, value: float, unit: str, **more: Any) -> None:
     device = torch.cuda.get_device_name()
-    print(
-        json.dumps({"case": case, "what": what, "value": float(f"{value:.5g}"), "unit": unit, "device": device} | more)
-    )
+    row = {"case": case, "what": what, "value": float(f"{value:.5g}"), "unit": unit, "device": device} | more
+    print(json.dumps(row), flush=True)
 
 
 def seconds_a_call(call: Callable[[int], Any], seconds: float) -> float:
@@ -66,8 +65,8 @@ def measure(case: str, batch: int, call: Callable[[int], Any], seconds: float) -
     took = seconds_a_call(call, seconds)
     peak = torch.cuda.max_memory_reserved() / 2**30
     tflops = batch / took * GFLOP_AN_IMAGE / 1e3
-    say(case, f"training step, batch {batch}", batch / took, "images/s", ms=round(took * 1e3, 3), tflops=round(tflops, 1),
-        reserved_gib=round(peak, 2))  # fmt: skip
+    more = {"ms": round(took * 1e3, 3), "tflops": round(tflops, 1), "reserved_gib": round(peak, 2)}
+    say(case, f"training step, batch {batch}", batch / took, "images/s", **more)
 
 
 def ours(images: torch.Tensor, batch: int, seconds: float, compiled: bool = True, profile: bool = False) -> None:
@@ -172,9 +171,8 @@ def show_profile(call: Callable[[], Any]) -> None:
     total = sum(e.self_device_time_total for e in rows)
     print(f"profile: {total / 3e3:.2f} ms a step in {sum(e.count for e in rows) / 3:.0f} kernels")
     for e in rows[:45]:
-        print(
-            f"{e.self_device_time_total / 3e3:8.3f} ms {100 * e.self_device_time_total / total:5.1f} %  x{e.count / 3:<5.0f} {e.key[:150]}"
-        )
+        ms, share = e.self_device_time_total / 3e3, 100 * e.self_device_time_total / total
+        print(f"{ms:8.3f} ms {share:5.1f} %  x{e.count / 3:<5.0f} {e.key[:150]}")
 
 
 def main() -> None:

@@ -36,7 +36,5 @@ def group_norm(
 
 
 _fused: Any = None
-if (
-    torch.cuda.is_available() and importlib.util.find_spec("triton") is not None
-):  # comes with torch where there is an NVIDIA GPU
+if torch.cuda.is_available() and importlib.util.find_spec("triton") is not None:
     from repro.ddpm.norm_kernels import fused as _fused

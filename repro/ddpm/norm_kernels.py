@@ -201,7 +201,7 @@ def _keep(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: tuple
     ctx.groups, ctx.swish, ctx.p = groups, swish, p  # type: ignore[attr-defined]
 
 
-def _gradients(ctx, dy, *_):  # type: ignore[no-untyped-def]
+def _gradients(ctx, dy, *_):
     x, shift, weight, bias, seed, mean, rstd = ctx.saved_tensors
     dx, *of_image = fused_backward(dy, x, shift, weight, bias, seed, mean, rstd, ctx.groups, ctx.swish, ctx.p)
     dshift = of_image[0].to(shift.dtype) if shift.numel() else None

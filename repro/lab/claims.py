@@ -99,8 +99,8 @@ def _row(claim: Claim, runs: Runs, source: str) -> dict[str, Any]:
     }  # fmt: skip
     if claim.compute is not None:
         checks = claim.compute()
-        row["effects"] = [_digits(c.value) for c in checks]
-        row["expected"] = [_digits(c.expected) for c in checks]
+        row["effects"] = [float(f"{c.value:.12g}") for c in checks]
+        row["expected"] = [float(f"{c.expected:.12g}") for c in checks]
         row["verdict"] = "holds" if all(c.holds for c in checks) else "fails"
         return row
     shared = sorted(set.intersection(*(set(runs.get(recipe, {})) for recipe in claim.recipes)))

@@ -61,7 +61,7 @@ class Run:
 
     def steps(self, state: TrainState, total: int) -> Iterator[int]:
         """Yield the steps that remain, from the last checkpoint on. Saves as they pass, when the time is up, and on
-        SIGTERM; then `stopped` is true and the same command goes on later."""
+        SIGTERM or Ctrl-C; then `stopped` is true and the same command goes on later."""
         self._resume(state)
         if self.world.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.world.device)
@@ -200,14 +200,21 @@ def _curve(rows: Mapping[int, Mapping[str, float]], points: int) -> dict[str, li
 
 @contextmanager
 def _terminated() -> Iterator[list[int]]:
-    """A list that SIGTERM puts something in, so that a run ends between two steps."""
+    """A list that SIGTERM or Ctrl-C puts something in, so that a run ends between two steps; a second Ctrl-C does not
+    wait for that."""
     asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
     try:
-        before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+        before = [(number, signal.signal(number, ask)) for number in (signal.SIGTERM, signal.SIGINT)]
     except ValueError:  # not the main thread
         yield asked
         return
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
