@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import pkgutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ def papers() -> dict[str, dict[str, Any]]:
         if not module.ispkg or module.name in COMMON:
             continue
         config = importlib.import_module(f"repro.{module.name}.config")
-        recipes = {name: recipe.says for name, recipe in config.RECIPES.items()}
+        recipes = {
+            name: {"says": recipe.says, "hardware": recipe.hardware, "minutes": recipe.minutes}
+            for name, recipe in config.RECIPES.items()
+        }
         found[module.name] = {"recipes": recipes, "verdicts": _verdicts(Path(str(config.__file__)).parent)}
     return found
 
@@ -45,10 +49,10 @@ def main() -> None:
         print("No paper can be run yet: repro/<paper>/ holds none.")
     for name, paper in found.items():
         print(name)
-        for recipe, says in paper["recipes"].items():
-            print(f"  {recipe:20} {says}")
-        for claim, verdict in paper["verdicts"].items():
-            print(f"  {claim:20} {verdict}")
+        for recipe, about in paper["recipes"].items():
+            print(f"  {recipe:18} {about['minutes']:>9,.0f} min on {about['hardware']}: {about['says']}")
+        counts = Counter(paper["verdicts"].values())
+        print("  claims: " + (", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())) or "none judged"))
 
 
 if __name__ == "__main__":

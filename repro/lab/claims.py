@@ -86,8 +86,6 @@ def judge(claims: Sequence[Claim], runs: Runs, source: str) -> list[dict[str, An
         for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
             row["p"] = float(f"{p:.3g}")
             row["verdict"] = _verdict(row, p < ALPHA)
-    for row in rows:
-        row.pop("smallest_effect", None)
     return rows
 
 
@@ -104,7 +102,7 @@ def _row(claim: Claim, runs: Runs, source: str) -> dict[str, Any]:
         row["verdict"] = "holds" if all(c.holds for c in checks) else "fails"
         return row
     shared = sorted(set.intersection(*(set(runs.get(recipe, {})) for recipe in claim.recipes)))
-    if len(shared) < claim.seeds or claim.effect is None:
+    if not shared or claim.effect is None:
         return row
     by_seed = [{recipe: runs[recipe][seed]["metrics"] for recipe in claim.recipes} for seed in shared]
     records = [runs[recipe][seed] for seed in shared for recipe in claim.recipes]
@@ -113,6 +111,8 @@ def _row(claim: Claim, runs: Runs, source: str) -> dict[str, Any]:
     except KeyError as error:
         row["missing"] = f"the runs have no metric {error}"
         return row
+    if len(shared) < claim.seeds:  # seen, and too few to judge by
+        return row | {"seeds": shared, "effects": [_digits(e) for e in effects], "needs": claim.seeds}
     row |= {
         "seeds": shared,
         "effects": [_digits(e) for e in effects],
@@ -121,7 +121,7 @@ def _row(claim: Claim, runs: Runs, source: str) -> dict[str, Any]:
         "runs": [f"{recipe}-s{seed}" for seed in shared for recipe in claim.recipes],
         "devices": sorted({segment["device"] for record in records for segment in record["segments"]}),
         "data": sorted({record["data"] for record in records if record.get("data")}),
-        "smallest_effect": claim.smallest,
+        "smallest": claim.smallest,
     }
     if claim.interval is not None:
         low, high = claim.interval(by_seed[0])
@@ -136,7 +136,7 @@ def _row(claim: Claim, runs: Runs, source: str) -> dict[str, Any]:
 def _verdict(row: Mapping[str, Any], certain: bool) -> str:
     """*holds* and *fails* where the sign is certain and the effect matters; *equivalent* where the interval shows that
     it does not; else *unclear*."""
-    smallest = row["smallest_effect"]
+    smallest = row["smallest"]
     if smallest and -smallest < row["low"] and row["high"] < smallest:
         return "equivalent"
     if not certain or abs(row["mean"]) < smallest:
@@ -220,6 +220,7 @@ def _found_runs(folder: Path) -> Runs:
 def _say(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         stale = " (stale)" if row["stale"] else ""
+        stale = f" ({len(row['seeds'])} of {row['needs']} seeds)" if "needs" in row else stale
         mean = f"  {row['mean']:.4g}" if "mean" in row else f"  {row['effects'][0]:.8g}" if row["effects"] else ""
         p = f"  p {row['p']:.2g}" if row.get("p") is not None else ""
-        print(f"{row['id']:8} {row['tier']:7} {row['verdict'] + stale:18}{mean}{p}  {row['says']}")
+        print(f"{row['id']:8} {row['tier']:7} {row['verdict'] + stale:23}{mean}{p}  {row['says']}")
