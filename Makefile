@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 READY = .venv/.ready
 
-.PHONY: demo test site lint system format clean
+.PHONY: demo test site lint claims system format clean
 
 demo: $(READY)  ## The main job on real notes: import, look, check, build
 	$(BIN)/python -m kb.demo
@@ -19,6 +19,9 @@ lint: $(READY)  ## What CI checks besides the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/kb check
+
+claims: $(READY)  ## The runs behind the robust claims made anew here, and compared with the committed verdicts
+	$(BIN)/python -m repro.lab.anew
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -183,7 +183,7 @@ def main(paper: str, claims: Sequence[Claim], home: Path, args: Sequence[str] | 
     given = parser.parse_args(args)
     for folder in given.keep:
         keep(folder, home / "runs")
-    runs = load_runs(home / "runs") if given.runs is None else _found_runs(given.runs)
+    runs = load_runs(home / "runs") if given.runs is None else found_runs(given.runs)
     rows = judge(claims, runs, source_hash(paper))
     _say(rows)
     if given.runs is not None:
@@ -208,7 +208,8 @@ def keep(out: Path, runs: Path) -> None:
         shutil.copy(out / figure, runs / figure)
 
 
-def _found_runs(folder: Path) -> Runs:
+def found_runs(folder: Path) -> Runs:
+    """The finished records of all run folders below `folder`."""
     runs: Runs = {}
     for path in sorted(folder.rglob("record.json")):
         record = json.loads(path.read_text("utf-8"))
