@@ -89,7 +89,8 @@ def test_compiled_and_captured_steps_follow_the_plain_ones():
     print(plain, captured, half)
     assert max(abs(a - b) / b for a, b in zip(captured, plain, strict=True)) < 5e-3
     assert (captured_weights - plain_weights).norm() / plain_weights.norm() < 5e-3
-    assert max(abs(a - b) / b for a, b in zip(half, plain, strict=True)) < 5e-2
+    early = zip(half[:12], plain[:12], strict=True)  # later, rounding has sent the two on different ways
+    assert max(abs(a - b) / b for a, b in early) < 2e-2
 
 
 def test_captured_steps_are_bitwise_repeatable():
