@@ -30,6 +30,7 @@ _root: list[str | None] = [None]
 
 def main() -> None:
     """Run the command line; a KbError is one line and an exit code, never a traceback."""
+    sys.argv[1:] = [_negated(arg) for arg in sys.argv[1:]]
     try:
         app()
     except KbError as error:
@@ -38,6 +39,15 @@ def main() -> None:
     except KeyboardInterrupt:
         print("kb: interrupted; what was not yet written was left as it was", file=sys.stderr)
         sys.exit(130)
+
+
+def _negated(arg: str) -> str:
+    """`-tag:x` is a term of a query; without another sign for `not` it would be read as the option -t."""
+    if not arg.startswith("-") or ":" not in arg:
+        return arg
+    from kb.query import FIELDS
+
+    return f"¬{arg[1:]}" if arg[1:].partition(":")[0] in FIELDS else arg
 
 
 def _version(wanted: bool) -> None:
@@ -265,7 +275,7 @@ def _meant(library: Library, what: str) -> list[Note]:
     """The notes that a name or a query means; at least one."""
     from kb.query import FIELDS, as_sql, parse
 
-    if what.partition(":")[0].lstrip("-") not in FIELDS or library.index.resolve(what):
+    if what.partition(":")[0].lstrip("-¬") not in FIELDS or library.index.resolve(what):
         return [library.find(what)]
     where, args = as_sql(parse(what))
     notes = [note for note in library.index.notes(where, args) if note.status]
@@ -296,7 +306,7 @@ def search(
     from kb.render import printable, style, to_json
 
     words = " ".join(text).split(" ") if len(text) == 1 and '"' not in text[0] else text
-    fields = [w for w in words if w.lstrip("-").partition(":")[0] in FIELDS and ":" in w]
+    fields = [w for w in words if w.lstrip("-¬").partition(":")[0] in FIELDS and ":" in w]
     sought = " ".join(f'"{w}"' if " " in w and '"' not in w else w for w in words if w not in fields)
     found = _library().index.search(sought, parse(" ".join(fields)), limit)
     if json:

@@ -48,6 +48,32 @@ CREATE TABLE texts(n INTEGER PRIMARY KEY, title TEXT, names TEXT, tags TEXT, bod
 CREATE VIRTUAL TABLE fts USING fts5(title, names, tags, body, content='texts', content_rowid='n',
   tokenize='porter unicode61 remove_diacritics 2');
 """
+_SMALL_WORDS = set(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "for",
+        "from",
+        "in",
+        "is",
+        "it",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+        "this",
+        "to",
+        "was",
+        "with",
+    ]
+)
 _WEIGHTS = "10.0, 5.0, 3.0, 1.0"
 _PATIENCE = 10.0  # seconds to wait for another command
 _RACY_NS = 50_000_000  # a file stamped this short before it was read may change again within the same stamp
@@ -317,8 +343,9 @@ class Index:
             return []
         phrases = [f'"{w}"' for w in (w.replace('"', "") for w in words)]
         literal = [fold(w) for w in words if re.search(r"[^\w\s.'-]", w)]  # C++: the tokenizer sees only its letter
+        telling = [phrase for phrase in phrases if phrase.strip('"').lower() not in _SMALL_WORDS]
         return self._search(" AND ".join(phrases), literal, query, limit) or (
-            self._search(" OR ".join(phrases), literal, query, limit) if len(phrases) > 1 else []
+            self._search(" OR ".join(telling), literal, query, limit) if telling and len(phrases) > 1 else []
         )
 
     def _search(self, match: str, literal: list[str], query: Query, limit: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ RANGES = ("year", "added", "started", "finished", "published", "rating")
 TEXTS = ("author", "title", "id", "venue", "part_of", "arxiv", "doi", "acl", "url", "repro", "cite")
 FIELDS = (*CHOICES, "tag", *RANGES, *TEXTS, "has")
 
-_TERM = re.compile(r'(-?)(?:([A-Za-z_]+):)?(?:"([^"]*)"|(\S+))')
+_TERM = re.compile(r'([-¬]?)(?:([A-Za-z_]+):)?(?:"([^"]*)"|(\S+))')
 
 
 @dataclass(frozen=True)

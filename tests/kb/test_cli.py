@@ -442,3 +442,10 @@ def test_version_and_help(root: Path, run_kb: Run) -> None:
         run = run_kb(root, *args)
         assert all(verb in run.stdout + run.stderr for verb in ("list", "search", "status", "check", "undo"))
     assert run_kb(root, "list", "-h").returncode == 0
+
+
+def test_a_negated_term_is_no_option(root: Path, run_kb: Run) -> None:
+    everything = said(run_kb(root, "list", "kind:paper"))
+    others = run_kb(root, "list", "kind:paper", "-kind:paper")
+    assert (others.returncode, others.stdout) == (0, "")
+    assert said(run_kb(root, "list", "kind:paper", "-tag:no-such-tag")) == everything != ""
