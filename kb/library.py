@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,18 @@ def find_root(given: str | None = None) -> Path:
         if (folder / "mkdocs.yml").is_file() and (folder / "notes").is_dir():
             return folder
     raise KbError("no vault here or above (mkdocs.yml beside notes/); `kb init` makes one, --root DIR names one", 2)
+
+
+def backlinks_of(
+    notes: Iterable[Note], target: Callable[[Link, Note], Note | None]
+) -> dict[str, list[tuple[Note, Link]]]:
+    """For each note's path the links of `notes` that lead to it; `target` says where a link of a note leads."""
+    found: dict[str, list[tuple[Note, Link]]] = {}
+    for note in notes:
+        for link in note.links:
+            if (there := target(link, note)) and there.path != note.path:
+                found.setdefault(there.path, []).append((note, link))
+    return found
 
 
 class Library:
@@ -74,12 +87,7 @@ class Library:
     @cached_property
     def backlinks(self) -> dict[str, list[tuple[Note, Link]]]:
         """For each note's path the links that lead to it, by the path and line they come from."""
-        found: dict[str, list[tuple[Note, Link]]] = {}
-        for note in self.notes.values():
-            for link in note.links:
-                if (target := self.target(link, note)) and target.path != note.path:
-                    found.setdefault(target.path, []).append((note, link))
-        return found
+        return backlinks_of(self.notes.values(), self.target)
 
     def find(self, name: str) -> Note:
         """The note a person names on the command line, by any of its names or ids."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from kb.ids import title_key
 from kb.index import link_key, name_key
-from kb.library import Library
+from kb.library import Library, backlinks_of
 from kb.links import MARKDOWN_LINK, WIKILINK, Link, blank_skipped, find_links
 from kb.note import PAGE, Note
 
@@ -49,12 +49,7 @@ class PublicLibrary:
     @cached_property
     def backlinks(self) -> dict[str, list[tuple[Note, Link]]]:
         """For each note's path the links that lead to it."""
-        found: dict[str, list[tuple[Note, Link]]] = {}
-        for note in self.notes.values():
-            for link in note.links:
-                if (target := self.target(link, note)) and target.path != note.path:
-                    found.setdefault(target.path, []).append((note, link))
-        return found
+        return backlinks_of(self.notes.values(), self.target)
 
     @cached_property
     def parts(self) -> dict[str, list[Note]]:
