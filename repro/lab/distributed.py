@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before a group exists: imported later, its functions' defaults keep that group for good
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,17 @@ def world(device: str = "") -> Iterator[World]:
     if size > 1:
         backend = "nccl" if mine.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(days=1))  # the main rank measures alone, the others wait
+        atexit.register(_end_threads, [dist.group.WORLD])
     try:
         yield World(rank, size, mine)
     finally:
         if size > 1:
             dist.destroy_process_group()
+
+
+def _end_threads(group: list[object]) -> None:
+    """Let go of the process group for good while the interpreter lives. DistributedDataParallel keeps it, in cycles,
+    and a thread of gloo's that frees a tensor while Python shuts down aborts the process. Our own reference is the
+    last to go, since letting go of that one waits for the threads without holding the interpreter's lock."""
+    gc.collect()
+    group.clear()

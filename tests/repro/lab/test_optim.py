@@ -35,6 +35,30 @@ def test_accumulation_is_one_large_batch(tmp_path, accum):
     torch.testing.assert_close(weights(one.ema), weights(many.ema), rtol=1e-5, atol=1e-6)
 
 
+def test_two_ranks_end_their_threads_before_python_does(tmp_path):
+    """A thread of gloo's that frees a tensor while the interpreter shuts down aborts the process, now and then."""
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import atexit, glob, pathlib, sys\n"
+        "threads = lambda: {pathlib.Path(p).read_text().strip() for p in glob.glob('/proc/self/task/*/comm')}\n"
+        "atexit.register(lambda: print('at exit', *sorted(threads()), flush=True))\n"
+        "import toy\n"
+        "def train(out):\n"
+        "    toy.main(pathlib.Path(out), each=lambda step: step or print('running', *sorted(threads()), flush=True))\n"
+        "train(sys.argv[1])\n"
+    )
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), str(tmp_path / "out")]
+    ended = subprocess.run(
+        [sys.executable, *launch], cwd=HERE.parent.parent, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE}:{HERE.parent.parent}"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert sum("running" in line and "gloo" in line for line in lines) == 2, lines
+    assert sum("at exit" in line for line in lines) == 2, lines
+    assert not any("at exit" in line and "gloo" in line for line in lines), lines
+
+
 def test_two_ranks_are_one_process(tmp_path):
     one = toy.main(tmp_path / "one")
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(HERE / "toy.py")]
