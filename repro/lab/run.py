@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -131,7 +132,9 @@ class Run:
             self._close_segment(self.segments[-1]["to_step"])
             bad = [name for name, value in metrics.items() if not math.isfinite(value)]
             self.write(done=True, metrics=metrics)
-            self.say("  ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
+            told = (f"{k}\N{NO-BREAK SPACE}{v:.4g}" for k, v in metrics.items())
+            self.say(textwrap.fill(", ".join(told), 100))
+            self.say(f"{self.folder / 'record.json'} is the record; python -m repro.{self.paper}.claims judges claims")
             if bad:
                 self.say(f"not finite: {', '.join(bad)}")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from repro.ddpm.config import RECIPES, Config
 from repro.ddpm.model import Attention, Downsample, ResBlock, UNet, build, time_embedding
@@ -15,6 +18,7 @@ from repro.ddpm.model import Attention, Downsample, ResBlock, UNet, build, time_
 torch.set_num_threads(1)
 PAPER = {"paper-cifar10": 35_746_307, "paper-celebahq256": 113_673_219}
 GIB = 2**30
+ROOT = Path(__file__).parents[2]
 
 
 def small(**kw):
@@ -63,6 +67,28 @@ def test_published_recipes_say_how_much_memory_they_take(recipe):
     gib = (states + (two - one) * config.batch_size) / GIB
     told = re.search(r"about ([\d.]+) GiB", RECIPES[recipe].says)
     assert told and float(told[1]) == pytest.approx(gib, rel=0.1)
+
+
+def flops(config: Config) -> int:
+    """Of one image's forward pass, a multiplication with its addition as two."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        x = torch.zeros(1, config.channels_of_image, config.image_size, config.image_size)
+        build(config)(x, torch.zeros(1, dtype=torch.long))
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("recipe", PAPER)
+def test_published_recipes_cost_what_our_measured_speed_says(recipe):
+    """Steps x batch at the speed of the training step; samples and the bound's 1000 terms at that of the forward pass;
+    a network of another size at the same arithmetic a second."""
+    lines = (ROOT / "benchmarks/results/ddpm-h100.jsonl").read_text().splitlines()
+    speed = {(row["case"], row["what"]): row["value"] for row in map(json.loads, lines)}
+    config, measured = RECIPES[recipe].config, RECIPES["paper-cifar10"].config
+    size = flops(config) / flops(measured)
+    train = config.steps * config.batch_size / speed["ours, captured", "training step, batch 128"]
+    look = (config.samples + config.eval_images) * config.n_steps / speed["ours", "forward alone, batch 128"]
+    assert RECIPES[recipe].minutes == pytest.approx(size * (train + look) / 60, rel=0.02)
+    assert "H100" in RECIPES[recipe].hardware
 
 
 def test_published_recipes_are_as_published():
