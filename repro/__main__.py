@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import pkgutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,18 @@ def _verdicts(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
+    """Print the table; a reader who has seen enough (`| head -1`) is no error to speak of."""
+    try:
+        try:
+            _show()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _show() -> None:
     parser = argparse.ArgumentParser("python -m repro", description="The papers that can be run here.")
     parser.add_argument("--json", action="store_true", help="as JSON")
     found = papers()

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
+from timing import say, seconds_a_call, show_profile
 from torch import nn
 
 from repro.ddpm.config import Config
@@ -34,30 +33,6 @@ CIFAR10 = Config(
     dropout=0.1, lr=2e-4, warmup=5000, ema=0.9999, flips=True, precision="bf16", compile=True,
 )  # fmt: skip
 GFLOP_AN_IMAGE = 36.0  # of a training step: forward 12, backward 24
-
-
-def say(case: str, what: str, value: float, unit: str, **more: Any) -> None:
-    device = torch.cuda.get_device_name()
-    row = {"case": case, "what": what, "value": float(f"{value:.5g}"), "unit": unit, "device": device} | more
-    print(json.dumps(row), flush=True)
-
-
-def seconds_a_call(call: Callable[[int], Any], seconds: float) -> float:
-    """The median of event-timed windows of ten calls, after warming up."""
-    for i in range(5):
-        call(i)
-    torch.cuda.synchronize()
-    windows, began, n = [], time.monotonic(), 5
-    while time.monotonic() - began < seconds or len(windows) < 3:
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        for _ in range(10):
-            call(n)
-            n += 1
-        end.record()
-        end.synchronize()
-        windows.append(start.elapsed_time(end) / 1e4)
-    return statistics.median(windows)
 
 
 def measure(case: str, batch: int, call: Callable[[int], Any], seconds: float) -> None:
@@ -158,21 +133,6 @@ def peer(images: torch.Tensor, batch: int, seconds: float, how: str) -> None:
     measure(f"diffusers, {how}", batch, lambda i: take(rows), seconds)
     if how == "compiled":
         forward_only("diffusers", network, batch, seconds)
-
-
-def show_profile(call: Callable[[], Any]) -> None:
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CUDA]) as found:
-        for _ in range(3):
-            call()
-        torch.cuda.synchronize()
-    rows = sorted(found.key_averages(), key=lambda e: -e.self_device_time_total)
-    total = sum(e.self_device_time_total for e in rows)
-    print(f"profile: {total / 3e3:.2f} ms a step in {sum(e.count for e in rows) / 3:.0f} kernels")
-    for e in rows[:45]:
-        ms, share = e.self_device_time_total / 3e3, 100 * e.self_device_time_total / total
-        print(f"{ms:8.3f} ms {share:5.1f} %  x{e.count / 3:<5.0f} {e.key[:150]}")
 
 
 def main() -> None:

@@ -47,7 +47,8 @@ class Step:
         self.decay = torch.zeros((), device=w.device)
         model: nn.Module = DDP(state.model) if w.size > 1 else state.model
         self.model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
-        self.take = CapturedStep(self.run, state) if config.compile and w.device.type == "cuda" else self.run
+        captured = config.compile and w.device.type == "cuda" and w.size == 1
+        self.take = CapturedStep(self.run, state) if captured else self.run
 
     def __call__(self, step: int, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Take step `step`; the mean loss and the norm of the gradient, on the device."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.tensor import DTensor
 
 
 @dataclass
@@ -22,13 +24,28 @@ class TrainState:
     step: int = 0
 
 
-def save(state: TrainState, path: Path) -> None:
-    """Write `state` to `path`; a process killed at any moment leaves the old file or the new one."""
-    parts: dict[str, Any] = {"model": state.model.state_dict(), "optimizer": state.optimizer.state_dict()}
-    parts["step"] = state.step
+def save(state: TrainState, path: Path, main: bool = True) -> None:
+    """Write `state` to `path`; a process killed at any moment leaves the old file or the new one. Every rank calls it,
+    the main one writes: a sharded state is gathered first, so that the file is the same for any number of ranks."""
+    parts = _parts(state)
+    if main:
+        write_whole(path, lambda file: torch.save(parts, file))
+
+
+def _parts(state: TrainState) -> dict[str, Any]:
+    parts: dict[str, Any] = {"step": state.step}
+    if _is_sharded(state):
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        parts["model"], parts["optimizer"] = get_state_dict(state.model, state.optimizer, options=options)
+    else:
+        parts |= {"model": state.model.state_dict(), "optimizer": state.optimizer.state_dict()}
     if state.ema is not None:
         parts["ema"] = state.ema.state_dict()
-    write_whole(path, lambda file: torch.save(parts, file))
+    return parts
+
+
+def _is_sharded(state: TrainState) -> bool:
+    return any(isinstance(p, DTensor) for p in state.model.parameters())
 
 
 def write_whole(path: Path, write: Any) -> None:
@@ -47,8 +64,15 @@ def load(state: TrainState, path: Path) -> None:
     parts = torch.load(path, map_location="cpu", weights_only=True)
     if ("ema" in parts) != (state.ema is not None):
         raise ValueError(f"{path}: the checkpoint and the recipe disagree about EMA; name another folder")
-    state.model.load_state_dict(parts["model"])
-    state.optimizer.load_state_dict(parts["optimizer"])
+    if _is_sharded(state):
+        options = StateDictOptions(full_state_dict=True)
+        set_state_dict(
+            state.model, state.optimizer, model_state_dict=parts["model"], optim_state_dict=parts["optimizer"],
+            options=options,
+        )  # fmt: skip
+    else:
+        state.model.load_state_dict(parts["model"])
+        state.optimizer.load_state_dict(parts["optimizer"])
     if state.ema is not None:
         state.ema.load_state_dict(parts["ema"])
     state.step = parts["step"]

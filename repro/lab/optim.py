@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from repro.lab.checkpoint import TrainState
@@ -46,25 +48,38 @@ def optimize(
     """Take one optimizer step; the mean loss over the global batch and the norm of its gradient, as tensors: reading
     them waits for the device, so read them every `log_every` steps.
 
-    `model` is `state.model`, perhaps wrapped (DDP, compile). Losses are summed and divided once, by the global count,
-    so that masks, accumulation and ranks all give the gradient of one large batch. Ranks exchange gradients once.
+    `model` is `state.model`, perhaps wrapped (DDP, FSDP2, compile). Losses are summed and divided once, by the global
+    count, so that masks, accumulation and ranks all give the gradient of one large batch. Ranks exchange gradients
+    once.
     """
     sum_and_count = torch.zeros(2, device=world.device)
     for i, batch in enumerate(microbatches):
-        if isinstance(model, DistributedDataParallel):
-            model.require_backward_grad_sync = i == len(microbatches) - 1
+        _exchange(model, i == len(microbatches) - 1)
         total, count = loss_fn(model, batch)
         total.backward()
         sum_and_count += torch.stack((total.detach().float(), count.float()))
     world.add(sum_and_count)
-    params = [p for p in state.model.parameters() if p.grad is not None]
-    grads = [p.grad for p in params if p.grad is not None]
-    share = world.size / sum_and_count[1]  # DDP took the mean over ranks
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) * share
+    found = [p.grad for p in state.model.parameters() if p.grad is not None]
+    grads = [g.to_local() if isinstance(g, DTensor) else g for g in found]
+    share = world.size / sum_and_count[1]  # DDP and FSDP2 took the mean over ranks
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+    if any(isinstance(g, DTensor) for g in found):  # each rank has its part of every gradient
+        square = norm.square()
+        world.add(square)
+        norm = square.sqrt()
+    norm = norm * share
     torch._foreach_mul_(grads, share * (clip / (norm + 1e-6)).clamp(max=1.0))
     state.optimizer.step()
     state.optimizer.zero_grad()
     return sum_and_count[0] / sum_and_count[1], norm
+
+
+def _exchange(model: nn.Module, now: bool) -> None:
+    """Whether the backward pass that follows exchanges gradients with the other ranks."""
+    if isinstance(model, DistributedDataParallel):
+        model.require_backward_grad_sync = now
+    elif isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(now)
 
 
 @torch.no_grad()

@@ -109,7 +109,7 @@ class Run:
         if self.world.is_main:
             self._close_segment(state.step)
             self.write(done=False)
-            checkpoint.save(state, self.folder / "last.pt")
+        checkpoint.save(state, self.folder / "last.pt", self.world.is_main)
         self.world.wait()
 
     def _close_segment(self, step: int) -> None:

@@ -1,0 +1,141 @@
+"""Continuing text: prompts of unequal lengths in one batch, a cache of fixed size, one captured graph a token.
+
+Shapes: B sequences, V vocab_size, S places of the cache.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from repro.lab.transformer import Cache, Decoder
+
+_LOOK_EVERY = 32  # tokens between two looks at whether every sequence has ended: a look waits for the device
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is chosen: the likeliest at temperature 0, else at random out of the fewest that hold `top_p` of the
+    probability."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+    def choose(self, logits: torch.Tensor) -> torch.Tensor:
+        """Tokens (B,) out of logits (B, V)."""
+        if self.temperature == 0:
+            return logits.argmax(-1)
+        p = (logits.float() / self.temperature).softmax(-1)
+        if self.top_p < 1:
+            ranked, order = p.sort(-1, descending=True)
+            before = ranked.cumsum(-1) - ranked
+            p = p.scatter(-1, order, ranked.masked_fill(before >= self.top_p, 0.0))
+        return (p / torch.empty_like(p).exponential_()).argmax(-1)  # as multinomial does, without waiting for the host
+
+
+class Generator:
+    """Continues up to `batch` prompts with one decoder; prompt and continuation take up to `length` places.
+
+    With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU the step
+    that makes a token is compiled, then captured as a graph on first use; `capture=False` leaves it as it is."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        batch: int,
+        length: int,
+        sampling: Sampling | None = None,
+        dtype: torch.dtype | None = None,
+        capture: bool | None = None,
+    ) -> None:
+        weight = decoder.embed.weight
+        if length > decoder.shape.max_seq_len:
+            raise ValueError(f"{length} tokens are more than the decoder's {decoder.shape.max_seq_len}")
+        self.source, self.sampling, self.length = decoder, sampling or Sampling(), length
+        own = dtype is not None and dtype != weight.dtype
+        self.decoder = copy.deepcopy(decoder).to(dtype).requires_grad_(False) if own else decoder
+        self.cache = Cache(self.decoder, batch, length)
+        self.tokens = torch.zeros(batch, dtype=torch.long, device=weight.device)
+        self.positions = torch.zeros_like(self.tokens)
+        self.capture = weight.is_cuda if capture is None else capture
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the decoder's weights anew, after they were trained."""
+        if self.decoder is not self.source:
+            torch._foreach_copy_(list(self.decoder.parameters()), list(self.source.parameters()))
+
+    @torch.no_grad()
+    def __call__(
+        self, prompts: Sequence[Sequence[int]], new_tokens: int, stop: int | None = None, seed: int = 0
+    ) -> list[list[int]]:
+        """What follows each prompt, at most `new_tokens` tokens; `stop` ends a sequence and is its last token."""
+        rows = len(prompts)
+        if not all(prompts) or not 0 < rows <= len(self.tokens):
+            raise ValueError(f"{rows} prompts, some perhaps empty; from 1 to {len(self.tokens)} fit, none empty")
+        if max(map(len, prompts)) + new_tokens > self.length:
+            raise ValueError(f"a prompt of {max(map(len, prompts))} and {new_tokens} more exceed {self.length} places")
+        torch.manual_seed(seed)
+        self._read([*prompts, *[[0]] * (len(self.tokens) - rows)])
+        made = torch.empty(len(self.tokens), new_tokens, dtype=torch.long, device=self.tokens.device)
+        for i in range(new_tokens):
+            if i:
+                self._next()
+            made[:, i] = self.tokens
+            if stop is not None and (i + 1) % _LOOK_EVERY == 0 and (made[:rows, : i + 1] == stop).any(1).all():
+                made = made[:, : i + 1]
+                break
+        return [_until(row, stop) for row in made[:rows].tolist()]
+
+    def _read(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Fill the cache with the prompts and choose the first token of each. Shorter ones are padded at their end:
+        what the padding leaves in the cache is overwritten before it could be attended to."""
+        lengths = torch.tensor([len(p) for p in prompts], device=self.tokens.device)
+        width = int(lengths.max())
+        padded = torch.tensor([[*p, *[0] * (width - len(p))] for p in prompts], device=self.tokens.device)
+        hidden = self.decoder.hidden(padded, self.cache)
+        last = hidden[torch.arange(len(prompts), device=hidden.device), lengths - 1]
+        self.tokens.copy_(self.sampling.choose(F.linear(last, self.decoder.unembed)))
+        self.positions.copy_(lengths)
+
+    def _step(self) -> None:
+        """One token more for every sequence, in place."""
+        logits = self.decoder(self.tokens[:, None], self.cache, self.positions[:, None])[:, 0]
+        self.tokens.copy_(self.sampling.choose(logits))
+        self.positions.add_(1).clamp_(max=self.length - 1)
+
+    def _next(self) -> None:
+        if not self.capture:
+            return self._step()
+        if self.graph is None:
+            self._capture()
+        assert self.graph is not None
+        self.graph.replay()
+        return None
+
+    def _capture(self) -> None:
+        """Compile and capture the step; the cache is written at the next place only, which the step writes anyway."""
+        step = torch.compile(self._step)
+        before = self.tokens.clone(), self.positions.clone(), torch.cuda.get_rng_state()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                step()
+                self.tokens.copy_(before[0])
+                self.positions.copy_(before[1])
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        torch.cuda.set_rng_state(before[2])
+        self.graph = graph
+
+
+def _until(tokens: list[int], stop: int | None) -> list[int]:
+    return tokens[: tokens.index(stop) + 1] if stop in tokens else tokens
