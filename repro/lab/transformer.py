@@ -196,6 +196,14 @@ class Decoder(nn.Module):
                 into_stream = name.endswith(("attn.out.weight", "ffn.down.weight"))
                 nn.init.normal_(weight, std=(residual_std if into_stream and residual_std else 0.02))
 
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Decoder:
+        """What moves or casts a module (`.to(torch.bfloat16)`) leaves the rotary table in fp32: in bf16 it would
+        hold cosines and sines to three digits."""
+        super()._apply(fn, recurse)
+        shape = self.shape
+        self.rope = rope_table(shape.max_seq_len, shape.head_dim, shape.rope_theta).to(self.embed.weight.device)
+        return self
+
     def calls(self) -> Sequence[nn.Module]:
         """The blocks in the order in which they are called."""
         return list(self.blocks)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +22,9 @@ def open_checkpoint(name: str, tokenizer: Path | None = None) -> tuple[Decoder, 
     one line where either is not to be had or they do not fit."""
     try:
         decoder, own = _open(name, tokenizer)
-    except (OSError, EOFError, KeyError, TypeError, RuntimeError, ImportError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of torch, safetensors, json and others; they have no common parent
+        if type(error) is ValueError:  # in one line already
+            raise
         raise ValueError(f"{name} cannot be read as a checkpoint: {_line(error)}") from None
     if own.vocab_size > decoder.shape.vocab_size:
         raise ValueError(
@@ -45,13 +47,16 @@ def _open(name: str, tokenizer: Path | None) -> tuple[Decoder, Tokenizer]:
         raise ValueError(f"there is no folder {name}: name a run's, one of a Hugging Face checkpoint, or smollm2")
     if not is_run(folder) and not (folder / "config.json").is_file():
         raise ValueError(f"{name} holds no checkpoint: neither a run's record.json nor a Hugging Face config.json")
+    if is_run(folder) and (paper := _record(folder)["paper"]) != "mobilellm":
+        raise ValueError(f"{name} holds a run of {paper}, not of mobilellm")
+    if is_run(folder) and not (folder / "last.pt").is_file():
+        raise ValueError(f"{name} has no last.pt: its run has saved nothing yet, or trained nothing")
     beside = folder / "tokenizer.json"
-    if tokenizer is None and not beside.is_file():
-        raise ValueError(f"{name} has no tokenizer.json; put it there, or name one with --tokenizer")
+    if not beside.is_file() and (tokenizer is None or is_run(folder)):
+        remedy = "" if is_run(folder) else ", or name one with --tokenizer"
+        raise ValueError(f"{name} has no tokenizer.json; put it there{remedy}")
     if not is_run(folder):
         return hub.load(folder), _other(tokenizer) or tokenizers.load(beside)
-    if not (folder / "last.pt").is_file():
-        raise ValueError(f"{name} has no last.pt: its run has saved nothing yet, or trained nothing")
     decoder, own = load_run(folder)
     return decoder, _other(tokenizer) or own
 
@@ -66,10 +71,14 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}"
 
 
-def settings(folder: Path) -> dict[str, object]:
+def settings(folder: Path) -> dict[str, Any]:
     """The config of a run."""
-    found: dict[str, object] = json.loads((folder / "record.json").read_text("utf-8"))["config"]
+    found: dict[str, Any] = _record(folder)["config"]
     return found
+
+
+def _record(folder: Path) -> Any:
+    return json.loads((folder / "record.json").read_text("utf-8"))
 
 
 def ended_well(work: Callable[[], None]) -> None:

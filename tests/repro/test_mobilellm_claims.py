@@ -1,4 +1,4 @@
-"""MobileLLM's claims: all rows are there, the exact ones hold, effects have the right sign, verdicts follow from runs."""
+"""MobileLLM's claims: every row is there, exact ones hold, effects have the right sign, verdicts follow from runs."""
 
 from __future__ import annotations
 

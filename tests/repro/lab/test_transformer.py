@@ -121,6 +121,13 @@ def test_rope_turns_pairs_by_their_position():
     torch.testing.assert_close(turned.norm(dim=-1), x.norm(dim=-1))
 
 
+def test_the_rotary_table_stays_in_fp32():
+    wide, narrow = tiny(), tiny().to(torch.bfloat16)
+    assert narrow.embed.weight.dtype == torch.bfloat16
+    assert narrow.rope.dtype == torch.float32 and torch.equal(narrow.rope, wide.rope)
+    assert tiny().to("meta").rope.is_meta
+
+
 def test_norm_is_pytorchs():
     norm = RMSNorm(48, 1e-5)
     torch.nn.init.normal_(norm.weight)
