@@ -199,7 +199,7 @@ class Decoder(nn.Module):
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Decoder:
         """What moves or casts a module (`.to(torch.bfloat16)`) leaves the rotary table in fp32: in bf16 it would
         hold cosines and sines to three digits."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         shape = self.shape
         self.rope = rope_table(shape.max_seq_len, shape.head_dim, shape.rope_theta).to(self.embed.weight.device)
         return self
