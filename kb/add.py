@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from kb import duplicates, frontmatter
-from kb.files import Journal
-from kb.ids import Source, identify, slug
+from kb.files import Journal, read_bytes
+from kb.ids import slug
+from kb.index import name_key
 from kb.library import Library
 from kb.note import FOLDERS, KEY_ORDER, KINDS, PAGE, STATUSES, Note
 from kb.problem import KbError
+from kb.references import Candidate, provisional, read_refs
 from kb.sources import Fetcher, Metadata, guess_kind, kind_of
 from kb.sources.http import Unreachable
-
-_BIBTEX = re.compile(r"^\s*@\s*\w+\s*[{(]", re.M)
+from kb.tagging import counts, spelled
 
 
 @dataclass(frozen=True)
 class AddOptions:
-    """What the options of `kb add` say about the new notes. `stdin` stands in for the reference `-`."""
+    """What the options of `kb add` say about the new notes. `stdin` stands in for the reference `-`, `clipboard` is
+    the text that was copied."""
 
     status: str = "to-read"
     tags: tuple[str, ...] = ()
@@ -32,12 +34,15 @@ class AddOptions:
     title: str = ""
     note: str = ""
     offline: bool = False
+    merge: bool = False
     stdin: str = ""
+    clipboard: str = ""
 
 
 @dataclass(frozen=True)
 class Added:
-    """What became of one reference. `action` is created, exists or completed; `message` is for people."""
+    """What became of one reference. `action` is created, exists, merged, completed or failed; `message` is for people.
+    What failed has no id and no path."""
 
     id: str
     path: str
@@ -46,37 +51,33 @@ class Added:
     message: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        return {"id": self.id, "path": self.path, "action": self.action, "source": self.source}
-
-
-@dataclass
-class Candidate:
-    """A reference on its way to a note: what it was given as, what it names, what is known of it, and why no more."""
-
-    given: str
-    source: Source | None
-    meta: Metadata = field(default_factory=dict)
-    lacking: str = ""
-
-    @property
-    def tokens(self) -> set[str]:
-        named = {self.source.token} if self.source else set()
-        return named | {s.token for s in Note("", "", self.meta, "").sources()}
+        """A row of `kb add --json`; what failed says why."""
+        failed = self.action == "failed"
+        row = {"id": self.id, "path": self.path, "action": self.action, "source": self.source}
+        return {key: value for key, value in row.items() if value} | ({"message": self.message} if failed else {})
 
 
 def add(
     library: Library, refs: Sequence[str], options: AddOptions, fetcher: Fetcher, today: date | None = None
 ) -> list[Added]:
-    """Make a note of each reference that has none yet. Everything is written in one change, or nothing."""
+    """Make a note of each reference that has none yet, in one change. A reference that can be no note is told of and
+    does not keep the others from theirs; if nothing else was asked for, it stops the command."""
     _check_options(options)
     candidates = [c for ref in refs for c in read_refs(ref, options.stdin)]
+    if options.clipboard:
+        candidates += read_refs("-", options.clipboard, "(clipboard)")
+    if len(candidates) == 1 and candidates[0].wrong:
+        raise KbError(_placed(candidates[0]), candidates[0].code)
     known = library.index.works()
-    found: list[Added | Candidate] = [_existing(library, c, known) or c for c in candidates]
-    fresh = [c for c in found if isinstance(c, Candidate)]
+    for c in candidates:
+        c.into = next((known[token][0] for token in sorted(c.tokens) if token in known), "")
+    fresh = {min(c.tokens, default=c.given) for c in candidates if not c.into and not c.wrong}
     if (options.id or options.title) and len(fresh) > 1:
         raise KbError(f"--id and --title are for one reference and there are {len(fresh)}; add them one by one", 2)
-    _fetch(fresh, options, fetcher)
-    return _write(library, found, options, today or date.today())
+    if options.tags:
+        options = replace(options, tags=tuple(spelled(options.tags, [tag for tag, _ in counts(library)])))
+    _fetch([c for c in candidates if options.merge or not c.into], options, fetcher)
+    return _Batch(library, options, today or date.today()).write(candidates)
 
 
 def _check_options(options: AddOptions) -> None:
@@ -88,132 +89,152 @@ def _check_options(options: AddOptions) -> None:
         raise KbError(f"'{options.id}' is no id of a-z, 0-9 and -; try --id {slug(options.id)}", 2)
 
 
-# References
-
-
-def read_refs(ref: str, stdin: str = "") -> list[Candidate]:
-    """What one argument of `kb add` stands for: a reference, a .bib file or its text, `-` for what stdin holds."""
-    if ref == "-":
-        return _read_text(stdin, "(stdin)")
-    if _BIBTEX.match(ref):
-        return _read_bibtex(ref, "(bibtex)")
-    if ref.lower().endswith(".bib") and "://" not in ref:
-        return _read_bibtex(_read_file(Path(ref).expanduser()), ref)
-    if "://" not in ref and Path(ref).is_file():
-        raise KbError(f"{ref} is a file, of which kb add reads .bib only; kb import takes lists and other formats", 2)
-    source = identify(ref)
-    if source is None:
-        raise KbError(f"'{ref}' is no arXiv id, DOI, URL or .bib file; `kb add --help` shows what kb can read", 2)
-    return [Candidate(ref, source)]
-
-
-def _read_file(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise KbError(f"{path}: {error.strerror}; check the name of the file", 2) from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")  # what older reference managers write
-
-
-def _read_text(text: str, name: str) -> list[Candidate]:
-    """BibTeX, or a reference a line; empty lines and those that begin with # are passed over."""
-    if _BIBTEX.search(text):
-        return _read_bibtex(text, name)
-    lines = (line.strip() for line in text.splitlines())
-    return [c for line in lines if line and not line.startswith("#") and line != "-" for c in read_refs(line)]
-
-
-def _read_bibtex(text: str, name: str) -> list[Candidate]:
-    from kb.formats import bibtex
-
-    items, problems = bibtex.read(text, name)
-    if errors := [p for p in problems if p.level == "error"]:
-        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-        raise KbError(f"{errors[0]}{more}; nothing was added (kb import {name} takes what it can read)")
-    if not items:
-        raise KbError(f"{name} holds no BibTeX entry; check the file")
-    found = []
-    for item in items:
-        source = next(iter(Note("", "", item.meta, "").sources()), None)
-        found.append(Candidate(item.meta.get("cite") or item.meta["title"], source, item.meta))
-    return found
+def _placed(candidate: Candidate) -> str:
+    told_already = not candidate.where or candidate.wrong.startswith(candidate.where)
+    return candidate.wrong if told_already else f"{candidate.where}: {candidate.wrong}"
 
 
 # What is known of them
 
 
-def _existing(library: Library, candidate: Candidate, known: dict[str, list[str]]) -> Added | None:
-    """The note that has the same work by one of its ids."""
-    path = next((known[token][0] for token in sorted(candidate.tokens) if token in known), None)
-    if path is None:
-        return None
-    id = Path(path).stem
-    return Added(id, path, "exists", _spelled(candidate), f"{candidate.given} is in the vault already: {path}")
-
-
 def _fetch(candidates: Iterable[Candidate], options: AddOptions, fetcher: Fetcher) -> None:
-    """Fill in what the services know; a work nobody knows stops the command, a silent service does not."""
+    """Fill in what the services know. A work that nobody knows is `wrong`; a service that is silent is not."""
     asked: dict[str, list[Candidate]] = {}
     for c in candidates:
-        if c.source and not c.meta.get("title"):
+        if c.reading:
+            _read_pdf(c, options, fetcher)
+        elif c.source and not c.wrong and not c.meta.get("title"):
             asked.setdefault(c.source.token, []).append(c)
     sources = [same[0].source for same in asked.values() if same[0].source]
-    answers = [] if options.offline else fetcher(sources) if sources else []
-    for source, answer in answers:
-        if isinstance(answer, KbError) and not isinstance(answer, Unreachable):
-            raise KbError(f"{answer}; nothing was added", answer.code)
+    for source, answer in fetcher(sources) if sources and not options.offline else ():
         for c in asked[source.token]:
-            c.meta, c.lacking = ({}, str(answer)) if isinstance(answer, KbError) else (dict(answer), "")
+            if isinstance(answer, dict):
+                c.meta = dict(answer)
+                if waits_for := answer.get("incomplete"):
+                    c.lacking = f"{waits_for} did not answer"
+            elif isinstance(answer, Unreachable):
+                c.lacking = str(answer)
+            else:
+                c.wrong = str(answer)
     for c in (c for same in asked.values() for c in same):
-        if c.source and not c.meta:
+        if c.source and not c.meta and not c.wrong:
             c.meta, c.lacking = provisional(c.source), c.lacking or "not asked for (--offline)"
 
 
-def provisional(source: Source) -> Metadata:
-    """What a note says of a work before its service has been asked."""
-    return {"title": provisional_title(source), "incomplete": kind_of(source).name}
+def _read_pdf(c: Candidate, options: AddOptions, fetcher: Fetcher) -> None:
+    """A PDF on disk: by the services of the ids in it, else by itself. The file stays where it is."""
+    from kb.sources import pdf
 
-
-def provisional_title(source: Source) -> str:
-    """A title until the true one is known: 'arXiv 2006.11239', or the last words of a URL."""
-    from kb.sources.web import url_title
-
-    names = {"arxiv": "arXiv", "doi": "DOI", "acl": "ACL", "openreview": "OpenReview"}
-    return f"{names[source.key]} {source.value}" if source.key in names else url_title(source.value)
+    assert c.reading is not None
+    c.meta = {} if options.offline else pdf.resolve(c.reading, fetcher)
+    if not c.meta:
+        c.meta = pdf.own(c.reading, Path(c.given).stem)
+        if c.source:  # an id that the PDF surely has, of which no service was asked
+            c.meta |= {c.source.key: c.source.value, "incomplete": kind_of(c.source).name}
+            c.lacking = "not asked for (--offline)"
+    elif c.meta.get("incomplete"):
+        c.lacking = f"{c.meta['incomplete']} did not answer"
 
 
 # New notes
 
 
-def _write(library: Library, found: Sequence[Added | Candidate], options: AddOptions, today: date) -> list[Added]:
-    shelf = duplicates.Shelf(library)
-    taken = {str(id).casefold() for (id,) in library.index.rows("SELECT id FROM notes")}
-    writes: dict[str, bytes | None] = {}
-    done: list[Added] = []
-    for item in found:
-        if isinstance(item, Added):
-            done.append(item)
-            continue
-        meta = compose_meta(item, options, today)
-        if twin := shelf.find(item.tokens, meta):
-            made = twin.path in writes
-            message = f"{item.given} is {'the same work as' if made else 'in the vault already:'} {twin.path}"
-            if not made:  # a reference given twice makes one note, and says nothing
-                done.append(Added(Path(twin.path).stem, twin.path, "exists", _spelled(item), message))
-            continue
-        if options.id and options.id in taken:
-            raise KbError(f"there is a note '{options.id}' already; choose another --id")
-        id = options.id or new_id(str(meta["title"]), taken, meta.get("year"))
+@dataclass
+class _Batch:
+    """One change in the making: the files it writes, what they held, and the works that they add to the vault's."""
+
+    library: Library
+    options: AddOptions
+    today: date
+    writes: dict[str, bytes | None] = field(default_factory=dict)
+    read: dict[str, bytes | None] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)  # path -> title of the new notes
+
+    def write(self, candidates: Sequence[Candidate]) -> list[Added]:
+        self.shelf = duplicates.Shelf(self.library)
+        self.taken = {str(id).casefold() for (id,) in self.library.index.rows("SELECT id FROM notes")}
+        done = [row for c in candidates if (row := self._place(c))]
+        Journal(self.library.root).commit("add", self.writes, self.read)
+        return done
+
+    def _place(self, c: Candidate) -> Added | None:
+        """Into the note of its work, or into a new one. A work given twice makes one note and is told of once."""
+        if c.wrong:
+            return Added("", "", "failed", c.given, _placed(c))
+        meta = compose_meta(c, self.options, self.today)
+        path = c.into or self._twin(c, meta)
+        if path in self.made:
+            self._merge(path, c)
+            return None
+        if path:
+            return self._merged(path, c) if self.options.merge else self._refused(path, c)
+        return self._create(c, meta)
+
+    def _twin(self, c: Candidate, meta: Metadata) -> str:
+        """The path of the note that a work has already. Of a PDF often the title alone is known."""
+        if found := self.shelf.find(c.tokens, meta):
+            return found.path
+        if c.reading and not c.tokens:
+            return self._titled(meta)
+        return self._keyed(meta) if meta.get("cite") and not c.tokens and not meta.get("authors") else ""
+
+    def _keyed(self, meta: Metadata) -> str:
+        """The note of the same citation key and title: all that tells an entry with neither ids nor authors."""
+        sql = "SELECT path, title FROM notes WHERE instr(meta, '\"cite\"') AND json_extract(meta, '$.cite') = ?"
+        named = name_key(str(meta["title"]))
+        rows = self.library.index.rows(sql, (meta["cite"],))
+        return next((path for path, title in rows if name_key(title) == named), "")
+
+    def _titled(self, meta: Metadata) -> str:
+        named = name_key(str(meta["title"]))
+        made = (path for path, title in self.made.items() if name_key(title) == named)
+        return next(made, "") or self.library.index.resolve(named) or ""
+
+    def _create(self, c: Candidate, meta: Metadata) -> Added:
+        if self.options.id and self.options.id in self.taken:
+            raise KbError(f"there is a note '{self.options.id}' already; choose another --id")
+        id = self.options.id or new_id(str(meta["title"]), self.taken, meta.get("year"))
         path = f"notes/{FOLDERS[meta['kind']]}/{id}.md"
-        taken.add(id)
-        shelf.put(path, item.tokens, meta)
-        writes[path] = frontmatter.compose(meta, options.note).encode()
-        done.append(Added(id, path, "created", _spelled(item), _told(path, meta, item.lacking)))
-    Journal(library.root).commit("add", writes, dict.fromkeys(writes))
-    return done
+        self.taken.add(id)
+        self.made[path] = str(meta["title"])
+        self.shelf.put(path, c.tokens, meta)
+        body = "\n\n".join(filter(None, (c.body.strip(), self.options.note)))
+        self.writes[path], self.read[path] = frontmatter.compose(meta, body).encode(), None
+        return Added(id, path, "created", c.spelled, _told(path, meta, c))
+
+    def _refused(self, path: str, c: Candidate) -> Added:
+        message = f"{c.given} is in the vault already: {path}"
+        if self._union(path, c) is not None:
+            message += "; `--merge` adds to that note what it lacks"
+        return Added(Path(path).stem, path, "exists", c.spelled, message)
+
+    def _merged(self, path: str, c: Candidate) -> Added:
+        if self._merge(path, c):
+            return Added(Path(path).stem, path, "merged", c.spelled, f"merged {c.given} into {path}")
+        message = f"{c.given} adds nothing to {path}"
+        return Added(Path(path).stem, path, "exists", c.spelled, message)
+
+    def _merge(self, path: str, c: Candidate) -> bool:
+        """Put into a note what a reference adds to it; False where that is nothing."""
+        new = self._union(path, c)
+        if path not in self.made and (text := self.options.note.strip()):
+            data = new if new is not None else self._now(path)
+            new = data.rstrip() + f"\n\n{text}\n".encode()
+        if new is None:
+            return False
+        self.read.setdefault(path, read_bytes(self.library.root / path) if path not in self.made else None)
+        self.writes[path] = new
+        return True
+
+    def _union(self, path: str, c: Candidate) -> bytes | None:
+        from kb.merge import merge_meta
+
+        tags = list(dict.fromkeys([*c.meta.get("tags", []), *self.options.tags]))
+        meta = c.meta | ({"tags": tags} if tags else {})
+        return merge_meta(self.library, path, meta, c.source, self.writes.get(path))
+
+    def _now(self, path: str) -> bytes:
+        return self.writes.get(path) or read_bytes(self.library.root / path) or b""
 
 
 def compose_meta(candidate: Candidate, options: AddOptions, today: date) -> Metadata:
@@ -221,7 +242,8 @@ def compose_meta(candidate: Candidate, options: AddOptions, today: date) -> Meta
     source, meta = candidate.source, dict(candidate.meta)
     if source:
         key = "pdf" if meta.get("pdf") == source.value else source.key
-        meta.setdefault(key, source.value)
+        if source.token not in {s.token for s in Note("", "", meta, "").sources()}:
+            meta.setdefault(key, source.value)
         if source.at:
             meta.setdefault("at", source.at)
     kind = options.kind or meta.get("kind") or (guess_kind(source) if source else "paper")
@@ -229,19 +251,18 @@ def compose_meta(candidate: Candidate, options: AddOptions, today: date) -> Meta
     if options.title:
         meta["title"] = options.title
     meta["status"] = meta.get("status") or options.status
-    meta["added"] = today.isoformat()
+    meta["added"] = meta.get("added") or today.isoformat()
     meta["tags"] = list(dict.fromkeys([*options.tags, *meta.get("tags", [])]))
     return {key: meta[key] for key in KEY_ORDER if meta.get(key) not in (None, "", [], {})}
 
 
-def _told(path: str, meta: Metadata, lacking: str) -> str:
-    if not meta.get("incomplete"):
-        return f"added {path}: {meta['title']}"
-    return f"added {path}, incomplete: {lacking}; `kb add --complete` fetches the rest"
-
-
-def _spelled(candidate: Candidate) -> str:
-    return f"{candidate.source.key}:{candidate.source.value}" if candidate.source else candidate.given
+def _told(path: str, meta: Metadata, c: Candidate) -> str:
+    if meta.get("incomplete"):
+        return f"added {path}, incomplete: {c.lacking}; `kb add --complete` fetches the rest"
+    told = f"added {path}: {meta['title']}"
+    if c.reading and c.reading.fault:
+        told += f" (the title is the file's name: {c.reading.fault})"
+    return told + (f"; the file itself stays where it is: {c.given}" if c.reading else "")
 
 
 def new_id(title: str, taken: Container[str], year: int | None = None) -> str:

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb import frontmatter
-from kb.add import Added, provisional_title
-from kb.files import Journal, read_bytes
+from kb.add import Added
+from kb.edits import edit_notes
+from kb.files import read_bytes
 from kb.ids import Source
 from kb.library import Library
-from kb.note import KEY_ORDER, Note, parse_note
+from kb.note import KEY_ORDER, Note
 from kb.problem import KbError, Problem
+from kb.references import provisional_title
 from kb.sources import Fetcher, Metadata, kind_of
+from kb.sources.http import Unreachable
+
+_AGAIN = "run `kb add --complete` again later"
 
 
 @dataclass
@@ -24,7 +29,8 @@ class _Wanting:
 
 def complete(library: Library, fetcher: Fetcher) -> tuple[list[Added], list[Problem]]:
     """Ask again for every note marked `incomplete`; returns the notes completed and what stays to do. Whatever was
-    answered is written, in one change, even when the rest fails or the command is interrupted."""
+    answered is written, in one change, even when the rest fails or the command is interrupted. Where it was killed,
+    the answers are in the cache of the fetcher's client, and the next time asks only for the others."""
     wanting, problems = _wanting(library)
     by_token: dict[str, list[_Wanting]] = {}
     for want in wanting:
@@ -35,9 +41,11 @@ def complete(library: Library, fetcher: Fetcher) -> tuple[list[Added], list[Prob
         for source, answer in fetcher(asked) if asked else ():
             for want in by_token[source.token]:
                 if isinstance(answer, KbError):
-                    problems.append(_problem(library, want.note, str(answer), "run `kb add --complete` again later"))
-                else:
-                    want.answer = answer
+                    problems.append(_problem(library, want.note, str(answer), _remedy(answer)))
+                    continue
+                want.answer = answer
+                if silent := answer.get("incomplete"):
+                    problems.append(_problem(library, want.note, f"{silent} did not tell all", _AGAIN))
     finally:
         done += _write(library, wanting, problems)
     return done, sorted(problems)
@@ -47,13 +55,18 @@ def _wanting(library: Library) -> tuple[list[_Wanting], list[Problem]]:
     found, problems = [], []
     for note in library.index.notes("json_extract(meta, '$.incomplete') IS NOT NULL"):
         kind = note.meta["incomplete"]
-        source = next((s for s in note.sources() if kind_of(s).name == kind), None)
+        sources = note.sources()
+        source = next((s for s in sources if kind_of(s).name == kind), next(iter(sources), None))
         if source:
             found.append(_Wanting(note, source))
         else:
             hint = "add its arxiv, doi or url, or remove the key"
             problems.append(_problem(library, note, f"nothing says where to fetch '{kind}'", hint))
     return found, problems
+
+
+def _remedy(error: KbError) -> str:
+    return _AGAIN if isinstance(error, Unreachable) else "mend what names the work, or remove the key"
 
 
 def _problem(library: Library, note: Note, message: str, hint: str) -> Problem:
@@ -64,30 +77,29 @@ def _problem(library: Library, note: Note, message: str, hint: str) -> Problem:
 
 def _write(library: Library, wanting: list[_Wanting], problems: list[Problem]) -> list[Added]:
     """One change with all that was answered, made on the files as they are now."""
-    read: dict[str, bytes | None] = {}
-    writes: dict[str, bytes | None] = {}
-    done = []
-    for want in wanting:
-        path, data = want.note.path, read_bytes(library.root / want.note.path)
-        if want.answer is None or data is None:
-            continue
-        try:
-            text = frontmatter.edit(data.decode(), _changes(data, path, want), KEY_ORDER)
-        except (UnicodeDecodeError, KbError) as error:
-            problems.append(_problem(library, want.note, f"cannot be edited: {error}", "mend its front matter first"))
-            continue
-        read[path], writes[path] = data, text.encode()
-        spelled = f"{want.source.key}:{want.source.value}"
-        done.append(Added(want.note.id, path, "completed", spelled, f"completed {path}"))
-    Journal(library.root).commit("add --complete", writes, read)
+    answered = {want.note.path: want for want in wanting if want.answer is not None}
+    done: list[Added] = []
+
+    def failed(path: str, error: KbError) -> None:
+        if (library.root / path).exists():
+            hint = "mend its front matter first"
+            problems.append(_problem(library, answered[path].note, f"cannot be edited: {error}", hint))
+
+    changed = edit_notes(library.root, "add --complete", answered, lambda n: _changes(n, answered[n.path]), failed)
+    for path, want in answered.items():
+        if path in changed and not (want.answer or {}).get("incomplete"):
+            spelled = f"{want.source.key}:{want.source.value}"
+            done.append(Added(want.note.id, path, "completed", spelled, f"completed {path}"))
     return done
 
 
-def _changes(data: bytes, path: str, want: _Wanting) -> dict[str, Any]:
+def _changes(note: Note, want: _Wanting) -> dict[str, Any]:
     """The keys to set: those that are missing, and the title where it is still the one kb made up."""
-    meta = dict(parse_note(data, path)[0].meta)
+    meta = dict(note.meta)
     if meta.get("title") == provisional_title(want.source):
         del meta["title"]
     answer = want.answer or {}
     new = {key: answer[key] for key in KEY_ORDER if key in answer and meta.get(key) in (None, "", [], {})}
-    return new | {"incomplete": None}
+    if "also" in meta and "also" in answer:
+        new["also"] = list(dict.fromkeys([*meta["also"], *answer["also"]]))
+    return new | {"incomplete": answer.get("incomplete")}

@@ -7,11 +7,18 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-ARXIV_ID = r"(?:\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})"
-DOI = r"10\.\d{4,9}/[^\s\"<>]+"
-ACL_ID = r"(?:\d{4}\.[a-z0-9_]+-[a-z0-9]+\.\d+|[A-Z]\d{2}-\d{4,5})"
+from kb.id_rules import ACL_ID as ACL_ID
+from kb.id_rules import ARXIV_ID as ARXIV_ID
+from kb.id_rules import DOI as DOI
+from kb.id_rules import fault as fault
+from kb.id_rules import isbn13, paper_at, plain_arxiv, plain_doi, written
 
-_ARXIV_HOSTS = {"arxiv.org", "export.arxiv.org", "alphaxiv.org", "ar5iv.org", "ar5iv.labs.arxiv.org"}
+SERVICES = {
+    "arxiv": "arXiv", "doi": "DOI", "acl": "ACL", "openreview": "OpenReview", "pmid": "PubMed",
+    "s2": "Semantic Scholar", "openalex": "OpenAlex", "isbn": "ISBN",
+}  # fmt: skip
+# The keys that hold the id of a paper or book as its service writes it; the other keys hold URLs.
+PAPER_KEYS = tuple(SERVICES)
 _TRACKING = re.compile(r"^(utm_.*|fbclid|gclid|ref_src|usp|igsh|mc_[ce]id)$")
 _SHORTENERS = {"t.co", "lnkd.in", "bit.ly", "tinyurl.com", "goo.gl", "buff.ly", "ow.ly"}
 _FILE = re.compile(r"[^/]+\.(md|txt|pdf|html?|py|ipynb|png|jpe?g|gif|svg|bib|csv|json|ya?ml|tex|zip|gz)", re.I)
@@ -20,8 +27,8 @@ _SOCIAL = {"twitter.com", "x.com", "mobile.twitter.com", "threads.net", "bsky.ap
 
 @dataclass(frozen=True)
 class Source:
-    """One way to name a work: `key` is a front-matter key (arxiv, doi, acl, openreview, url, code, video), `value`
-    what is stored under it, `at` the place a link points to inside the work (a video's "35:38")."""
+    """One way to name a work: `key` is a front-matter key (one of PAPER_KEYS, url, code, video), `value` what is stored
+    under it, `at` the place a link points to inside the work (a video's "35:38")."""
 
     key: str
     value: str
@@ -30,71 +37,93 @@ class Source:
     @property
     def token(self) -> str:
         """The same for every spelling of the same reference: what duplicates are found by."""
-        return f"{self.key}:{self.value.casefold()}" if self.key in ("arxiv", "doi", "acl") else url_token(self.url)
+        if self.key == "arxiv":
+            return f"arxiv:{plain_arxiv(self.value)}"
+        if self.key in PAPER_KEYS and self.key != "openreview":
+            return f"{self.key}:{self.value.casefold()}"
+        return url_token(self.url)
 
     @property
     def url(self) -> str:
         return source_url(self.key, self.value)
 
 
+_PAGES = {
+    "arxiv": "https://arxiv.org/abs/{}",
+    "doi": "https://doi.org/{}",
+    "acl": "https://aclanthology.org/{}",
+    "openreview": "https://openreview.net/forum?id={}",
+    "pmid": "https://pubmed.ncbi.nlm.nih.gov/{}/",
+    "pmc": "https://pmc.ncbi.nlm.nih.gov/articles/{}/",
+    "s2": "https://www.semanticscholar.org/paper/{}",
+    "openalex": "https://openalex.org/{}",
+    "isbn": "https://openlibrary.org/isbn/{}",
+}
+
+
 def source_url(key: str, value: str) -> str:
     """The page a front-matter id leads to."""
-    forms = {
-        "arxiv": "https://arxiv.org/abs/{}",
-        "doi": "https://doi.org/{}",
-        "acl": "https://aclanthology.org/{}",
-        "openreview": "https://openreview.net/forum?id={}",
-    }
-    return forms[key].format(value) if key in forms else value
+    if key == "s2" and not re.fullmatch(r"[0-9a-f]{40}", value):
+        return f"https://api.semanticscholar.org/{value}"
+    return _PAGES[key].format(value) if key in _PAGES else value
 
 
 def identify(text: str) -> Source | None:
-    """What a reference names: an arXiv id or any of its URLs, a DOI, an ACL or OpenReview page, a Hugging Face
-    paper, a repository, a video, any other URL. None if the text is no reference."""
-    text = text.strip().strip("<>")
-    if m := re.fullmatch(rf"(?:arxiv:\s*)?({ARXIV_ID})(v\d+)?", text, re.I):
-        return Source("arxiv", m[1])
-    if m := re.fullmatch(rf"(?:doi:\s*)?({DOI})", text, re.I):
-        return _doi(m[1])
-    if re.fullmatch(ACL_ID, text):
-        return Source("acl", text)
-    if not re.match(r"https?://", text, re.I):
-        if _FILE.fullmatch(text):
-            return None
-        if not re.match(r"[a-z0-9][\w-]*(\.[\w-]+)+(/|$)", text, re.I) or " " in text:
-            return None
-        text = "https://" + text  # a link without a scheme, as people paste them
-    return _identify_url(text)
+    """What a reference names: an arXiv, ACL, OpenReview, PubMed, Semantic Scholar or OpenAlex id, a DOI or an ISBN, any
+    of their URLs, a Hugging Face paper, a repository, a video, any other URL. None if the text is no reference."""
+    text = text.strip().strip("<>").strip()
+    if re.match(r"https?://", text, re.I):
+        return _identify_url(text)
+    if m := re.fullmatch(rf"(?:(?i:acl):\s*)?({ACL_ID})", text):
+        return Source("acl", m[1])
+    for key, value in written(text):
+        if source := _source(key, value):
+            return source
+    if _FILE.fullmatch(text) or " " in text:
+        return None
+    if not re.match(r"[a-z0-9][\w-]*(\.[\w-]+)*\.[^\W\d_][\w-]+(:\d{1,5})?([/?#]|$)", text, re.I):
+        return None
+    return _identify_url("https://" + text)  # a link without a scheme, as people paste them
 
 
-def _identify_url(url: str) -> Source:
+def _source(key: str, value: str) -> Source | None:
+    """The source of an id as its service writes it."""
+    if key == "arxiv":
+        return Source("arxiv", plain_arxiv(value))
+    if key == "doi":
+        doi = plain_doi(value)
+        m = re.fullmatch(rf"10\.48550/arxiv\.({ARXIV_ID})(v\d+)?", doi, re.I)
+        return Source("arxiv", plain_arxiv(m[1])) if m else Source("doi", doi)  # DataCite's DOI of an arXiv paper
+    if key == "isbn":
+        return Source("isbn", isbn) if (isbn := isbn13(value)) else None
+    if key == "pmc":  # PubMed Central has pages, and most of its works have a PubMed id besides
+        return Source("url", source_url("pmc", value.upper()))
+    if key == "s2" and (m := re.fullmatch(r"corpusid:\s*(\d+)", value, re.I)):
+        return Source("s2", f"CorpusID:{m[1]}")
+    return Source(
+        key, {"openalex": value.upper(), "s2": value.lower(), "pmid": value.lstrip("0") or "0"}.get(key, value)
+    )
+
+
+def _identify_url(url: str) -> Source | None:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").removeprefix("www.")
     except ValueError:  # a bracket that opens no IPv6 address
         return Source("url", url)
+    if not host:
+        return None
     path, query = unquote(parts.path), dict(parse_qsl(parts.query))
-    names_arxiv = host in _ARXIV_HOSTS or (host == "huggingface.co" and path.startswith("/papers/"))
-    if names_arxiv and (m := re.search(rf"/({ARXIV_ID})(v\d+)?(\.pdf)?/?$", path)):
-        return Source("arxiv", m[1])
-    if host in ("doi.org", "dx.doi.org") and (m := re.fullmatch(rf"/({DOI})", path)):
-        return _doi(m[1])
-    if host in ("aclanthology.org", "aclweb.org") and (m := re.search(rf"({ACL_ID})(\.pdf)?/?$", path)):
-        return Source("acl", m[1])
-    if host == "openreview.net" and "id" in query:
-        return Source("openreview", query["id"])
+    if (found := paper_at(host, path, query)) and (source := _source(*found)):
+        return source
+    if host == "api.semanticscholar.org" and (m := re.search(r"/paper/(.+)$", path)):
+        rest = re.sub(r"^url:", "", m[1], flags=re.I)
+        return identify(rest) or identify(f"s2:{rest}") or Source("url", canonical_url(url))
     if video := _youtube_id(host, path, query):
         return Source("video", f"https://www.youtube.com/watch?v={video}", _clock(query.get("t") or query.get("start")))
     if host == "github.com" and (m := re.fullmatch(r"/([\w.-]+)/([\w.-]+?)(\.git)?/?", path)):
         return Source("code", f"https://github.com/{m[1]}/{m[2]}")
     return Source("url", canonical_url(url))
-
-
-def _doi(text: str) -> Source:
-    value = text.rstrip(".,;)").casefold()
-    if m := re.fullmatch(r"10\.48550/arxiv\.(.+)", value):  # DataCite's DOI of an arXiv paper names the same work
-        return Source("arxiv", m[1])
-    return Source("doi", value)
 
 
 def _youtube_id(host: str, path: str, query: dict[str, str]) -> str:
@@ -134,7 +163,7 @@ def url_token(url: str) -> str:
     """Equal for URLs that lead to the same page: no scheme, www, trailing slash or tracking; host in lower case."""
     bare = re.sub(r"^https?://(www\.|m\.|mobile\.)?", "", canonical_url(url), flags=re.I)
     host, slash, rest = bare.partition("/")
-    host = "twitter.com" if host.lower() == "x.com" else host.lower()
+    host = {"x.com": "twitter.com", "hf.co": "huggingface.co"}.get(host.lower(), host.lower())
     if host == "github.com":  # owner and repository are not case sensitive, paths below them are
         owner, _, deeper = rest.partition("/")
         repo, _, deeper = deeper.partition("/")

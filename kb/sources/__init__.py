@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from kb.ids import Source
+from kb.ids import PAPER_KEYS, Source
 from kb.problem import KbError
-from kb.sources.http import Client
+from kb.sources.http import Client, Unreachable
 
 Metadata = dict[str, Any]  # front-matter keys -> values, as kb.note.SCHEMA has them
 Answer = tuple[Source, Metadata | KbError]  # http.Unreachable where asking again later may help
@@ -32,27 +33,46 @@ class Kind(Protocol):
 
 def kinds() -> tuple[Kind, ...]:
     """The kinds, the first that matches is the one; `web` takes everything."""
-    from kb.sources import arxiv, doi, web
+    from kb.sources import (
+        acl,
+        arxiv,
+        books,
+        doi,
+        github,
+        huggingface,
+        oembed,
+        openalex,
+        openreview,
+        pdf,
+        pubmed,
+        semantic_scholar,
+        web,
+        youtube,
+    )
 
-    return arxiv, doi, web
+    papers = (arxiv, doi, acl, openreview, semantic_scholar, openalex, pubmed, books)
+    return *papers, github, huggingface, youtube, oembed, pdf, web
 
 
 def kind_of(source: Source) -> Kind:
     return next(kind for kind in kinds() if kind.matches(source))
 
 
-def fetcher(client: Client | None = None) -> Fetcher:
-    """What asks the web for real."""
+def fetcher(client: Client | None = None, cache: Path | None = None) -> Fetcher:
+    """What asks the web for real; `cache` is the folder in which a client of its own keeps answers."""
+    from kb.sources.tidy import tidy
 
     def fetch(sources: Sequence[Source]) -> Iterator[Answer]:
-        asked = client or Client()
+        asked = client or Client(cache=cache)
         left = list(sources)
         try:
             for kind in kinds():
                 mine = [source for source in left if kind.matches(source)]
                 left = [source for source in left if not kind.matches(source)]
-                if mine:
-                    yield from kind.fetch(mine, asked)
+                for source, answer in kind.fetch(mine, asked) if mine else ():
+                    told = answer if isinstance(answer, KbError) else tidy(answer)
+                    untitled = Unreachable(f"what {source.url} leads to has no title; add one with --title")
+                    yield source, told if isinstance(told, KbError) or told.get("title") else untitled
         finally:
             if client is None:
                 asked.close()
@@ -60,7 +80,7 @@ def fetcher(client: Client | None = None) -> Fetcher:
     return fetch
 
 
-_KIND_OF_KEY = dict.fromkeys(("arxiv", "doi", "acl", "openreview"), "paper") | {"video": "talk", "code": "code"}
+_KIND_OF_KEY = dict.fromkeys(PAPER_KEYS, "paper") | {"isbn": "book", "video": "talk", "code": "code"}
 _PAPERS = r"(jmlr|mlr\.press|papers\.nips|neurips|biorxiv|medrxiv|semanticscholar|ssrn)\b"
 _KIND_OF_HOST = (  # the first pattern found in host/path
     (r"^(twitter|x|threads|bsky|mastodon)\.(com|net|app|social)/", "thread"),
@@ -76,6 +96,7 @@ _KIND_OF_HOST = (  # the first pattern found in host/path
     (r"^(youtube|youtu|vimeo|slideslive|videolectures)\.(com|be|net)/|^ted\.com/talks/", "talk"),
     (r"^(.+\.)?" + _PAPERS + r"|^(dl\.acm\.org/doi|ieeexplore\.ieee\.org/|openreview\.net/)", "paper"),
     (r"^(aclanthology\.org|openaccess\.thecvf\.com|nature\.com/articles|science\.org/doi)", "paper"),
+    (r"^pmc\.ncbi\.nlm\.nih\.gov/", "paper"),
 )
 
 

@@ -28,12 +28,14 @@ Page = Reply | list[Reply] | Callable[[dict[str, str]], Reply]
 
 @dataclass
 class Server:
-    """What it was asked (paths with their queries, and their headers) and what it answers. Of a list of replies one is
-    given after the other, the last again and again; a function gets the query."""
+    """What it was asked (paths with their queries, their headers, and what was posted) and what it answers. Of a list
+    of replies one is given after the other, the last again and again; a function gets the query. Asked as a proxy, it
+    answers as every host, and `asked` has whole URLs."""
 
     pages: dict[str, Page] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    posted: list[bytes] = field(default_factory=list)
     url: str = ""
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -67,6 +69,10 @@ def serve(pages: dict[str, Page] | None = None) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            served.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.do_GET()
+
         def log_message(self, format: str, *args: object) -> None:
             pass
 
@@ -92,7 +98,7 @@ _FEED = """<?xml version="1.0" encoding="UTF-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom">
   <title type="html">ArXiv Query</title>
   <id>http://arxiv.org/api/cHxbiOdZaP56ODnBPIenZhzg5f8</id>
-  <opensearch:totalResults xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/">1</opensearch:totalResults>
+  <opensearch:totalResults xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/">{}</opensearch:totalResults>
 {}</feed>
 """
 _ENTRY = """  <entry>
@@ -103,6 +109,7 @@ _ENTRY = """  <entry>
     <summary>  {summary}
 </summary>
 {authors}{extra}    <link href="http://arxiv.org/abs/{id}" rel="alternate" type="text/html"/>
+    <link title="pdf" href="http://arxiv.org/pdf/{id}" rel="related" type="application/pdf"/>
     <arxiv:primary_category xmlns:arxiv="http://arxiv.org/schemas/atom" term="cs.LG"/>
   </entry>
 """
@@ -116,7 +123,7 @@ def atom_entry(
     summary: str = "We show.",
     **extra: str,
 ) -> str:
-    """An entry as arXiv's API writes it; `extra` are elements of its own namespace (doi, journal_ref)."""
+    """An entry as arXiv's API writes it; `extra` are elements of its own namespace (doi, journal_ref, comment)."""
     people = "".join(f"    <author>\n      <name>{escape(a)}</name>\n    </author>\n" for a in authors)
     more = "".join(
         f'    <arxiv:{tag} xmlns:arxiv="http://arxiv.org/schemas/atom">{escape(text)}</arxiv:{tag}>\n'
@@ -128,7 +135,8 @@ def atom_entry(
 
 
 def atom(*entries: str) -> Reply:
-    return Reply(_FEED.format("".join(entries)), headers={"Content-Type": "application/atom+xml; charset=UTF-8"})
+    feed = _FEED.format(len(entries), "".join(entries))
+    return Reply(feed, headers={"Content-Type": "application/atom+xml; charset=UTF-8"})
 
 
 def atom_error(message: str) -> Reply:
@@ -167,7 +175,7 @@ def arxiv(*entries: str) -> Callable[[dict[str, str]], Reply]:
 
     def answer(query: dict[str, str]) -> Reply:
         ids = query["id_list"].split(",")
-        if bad := next((id for id in ids if id.startswith("9999")), None):
+        if bad := next((id for id in ids if id.startswith("2012.88888")), None):
             return atom_error(f"incorrect id format for {bad}")
         wanted = [e for e in entries if any(f"/abs/{id}v" in e or f"/abs/{id}<" in e for id in ids)]
         return atom(*wanted[: int(query["max_results"])])

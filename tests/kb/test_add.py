@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import servers  # noqa: E402
+import servers_web  # noqa: E402
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kb.add import Added, AddOptions, add, new_id
 from kb.complete import complete
@@ -18,6 +21,7 @@ from kb.frontmatter import compose
 from kb.ids import Source
 from kb.library import Library
 from kb.problem import KbError
+from kb.references import read_refs
 from kb.sources import Answer, Fetcher, Metadata, fetcher
 from kb.sources.http import Client, Unreachable
 from kb.status import dashboard, set_status
@@ -164,7 +168,8 @@ PAIRS: list[tuple[Metadata, Metadata, bool]] = [
     ({"title": "GPT-4 technical report", "year": 2023}, {"title": "GPT-5 technical report", "year": 2023}, False),
     ({"title": "On many experts, part I", "year": 2023}, {"title": "On many experts, part II", "year": 2023}, False),
     ({"title": CONTROL, "authors": ["A B"]}, {"title": CONTROL, "authors": ["C D"]}, False),
-    ({"title": CONTROL, "authors": ["A B"]}, {"title": CONTROL.upper() + "!", "authors": ["C. B"]}, True),
+    ({"title": CONTROL, "authors": ["A B"]}, {"title": CONTROL.upper() + "!", "authors": ["C. B"]}, False),
+    ({"title": CONTROL, "authors": ["Anna Bo"]}, {"title": CONTROL.upper() + "!", "authors": ["A. Bo"]}, True),
     ({"title": CONTROL, "authors": ["A B"]}, {"title": CONTROL, "authors": [{"family": "B", "given": "A."}]}, True),
     (DARK, DARK, True),
     (DARK, DARK | {"kind": "talk"}, False),
@@ -201,6 +206,22 @@ def test_a_bib_file_its_text_and_stdin_are_the_same(vault: Path, tmp_path: Path)
     assert [a.action for a in run(vault, "-", stdin=BIB)] == ["exists", "exists"]
 
 
+def test_an_entry_with_neither_ids_nor_authors_is_known_by_its_key(vault: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.bib").write_text("@misc{zed, title={Zed}}\n@misc{zed2, title={Zed}}\n")
+    assert [a.id for a in run(vault, str(tmp_path / "a.bib"))] == ["zed", "zed-2"]  # two keys are two works
+    assert [(a.id, a.action) for a in run(vault, str(tmp_path / "a.bib"))] == [("zed", "exists"), ("zed-2", "exists")]
+    (tmp_path / "b.bib").write_text("@misc{zed, title={Another}}\n")
+    assert [a.action for a in run(vault, str(tmp_path / "b.bib"))] == ["created"]
+
+
+def test_tags_are_written_as_the_vault_writes_them(vault: Path) -> None:
+    write(vault, "papers/a.md", "---\ntitle: A\ntags: [NLP]\n---\n")
+    (added,) = run(vault, "2006.11239", offline=True, tags=("#Diffusion Models", "nlp", "NLP"))
+    assert "tags: [diffusion-models, NLP]\n" in (vault / added.path).read_text()
+    with pytest.raises(KbError, match="'#' is no tag"):
+        run(vault, "2006.11240", offline=True, tags=("#",))
+
+
 def test_a_list_on_stdin(vault: Path) -> None:
     done = run(vault, "-", stdin="# mine\n2006.11239\n\n https://example.org/a-b \n", offline=True)
     assert [a.source for a in done] == ["arxiv:2006.11239", "url:https://example.org/a-b"]
@@ -208,7 +229,7 @@ def test_a_list_on_stdin(vault: Path) -> None:
 
 def test_a_broken_bib_file_adds_nothing(vault: Path, tmp_path: Path) -> None:
     (tmp_path / "refs.bib").write_text(BIB + "@article{c, title={x} author={y}}\n")
-    with pytest.raises(KbError, match=r"refs.bib:3: bibtex: entry 'c': a comma is missing.*nothing was added"):
+    with pytest.raises(KbError, match=r"refs.bib:3: bibtex: entry 'c': a comma is missing.*nothing of it was added"):
         run(vault, str(tmp_path / "refs.bib"))
     assert tree(vault) == {}
 
@@ -219,7 +240,11 @@ def test_a_broken_bib_file_adds_nothing(vault: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("refs", "options", "message"),
     [
-        (["what is this"], {}, "'what is this' is no arXiv id, DOI, URL or .bib file"),
+        (["what is this"], {}, "'what is this' is no id, URL or file that kb can read; `kb add --help` shows what"),
+        (["https://"], {}, "'https://' names no host; give the whole URL"),
+        (["~nobody/nowhere.pdf"], {}, "~nobody/nowhere.pdf: there is no such file"),
+        (["nowhere.pdf"], {}, "nowhere.pdf: there is no such file; check its name"),
+        (["/"], {}, "/ is a folder; name the files in it"),
         (["2006.11239"], {"status": "later"}, "no status 'later'; there are inbox to-read reading read dropped"),
         (["2006.11239"], {"kind": "film"}, "no kind 'film'"),
         (["2006.11239"], {"id": "Ho 2020"}, "'Ho 2020' is no id of a-z, 0-9 and -; try --id ho-2020"),
@@ -236,21 +261,172 @@ def test_wrong_usage(vault: Path, refs: list[str], options: dict[str, Any], mess
 
 def test_a_file_is_not_taken_for_an_address(vault: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(vault)
-    with pytest.raises(KbError, match="mkdocs.yml is a file, of which kb add reads .bib only"):
+    with pytest.raises(KbError, match="mkdocs.yml is a file, of which kb add takes .txt"):
         run(vault, "mkdocs.yml", offline=True)
+    (vault / "list.md").write_text("https://example.org/a\n")
+    with pytest.raises(KbError, match="list.md is a file for kb import"):
+        run(vault, "list.md", offline=True)
 
 
-def test_an_unknown_id_adds_nothing_of_the_batch(vault: Path) -> None:
-    fetch = answering({"2006.11239": DDPM, "2099.00001": KbError("arXiv has no such id: 2099.00001")})
-    with pytest.raises(KbError, match="no such id: 2099.00001; nothing was added"):
-        run(vault, "2006.11239", "2099.00001", fetch=fetch)
-    assert tree(vault) == {}
+def test_a_bad_reference_does_not_spoil_the_others(vault: Path, tmp_path: Path) -> None:
+    (tmp_path / "refs.txt").write_text("2006.11239\nhello\n2012.99999  # typed wrongly\nhttps://example.org/my-post\n")
+    fetch = answering({"2006.11239": DDPM, "2012.99999": KbError("arXiv has no such id: 2012.99999")})
+    done = run(vault, str(tmp_path / "refs.txt"), "what is this", fetch=fetch)
+    assert [(a.action, a.id) for a in done] == [
+        ("created", "denoising-diffusion-probabilistic-models"), ("failed", ""), ("failed", ""), ("created", "my-post"),
+        ("failed", ""),
+    ]  # fmt: skip
+    assert [a.message.removeprefix(f"{tmp_path}/") for a in done if a.action == "failed"] == [
+        "refs.txt:2: no reference in 'hello'; put an id or a URL there",
+        "refs.txt:3: arXiv has no such id: 2012.99999",
+        "'what is this' is no id, URL or file that kb can read; `kb add --help` shows what it can",
+    ]
+    assert done[1].as_json() == {"action": "failed", "source": "hello", "message": done[1].message}
+    assert len(Journal(vault).undo()[0].paths) == 2 and tree(vault) == {}
 
 
 def test_an_id_that_is_taken(vault: Path) -> None:
     write(vault, "topics/ddpm.md", "---\ntitle: T\n---\n")
     with pytest.raises(KbError, match="there is a note 'ddpm' already"):
         run(vault, "2006.11239", offline=True, id="ddpm")
+
+
+# Files, pipes and the clipboard
+
+
+LINES = """# mine
+2006.11239
+- [ ] Read [this](https://example.org/a_(b)) soon, and https://github.com/ann/net.
+3. arXiv: 2405.09673 (LoRA)
+<https://example.org/c>
+the one in doi:10.1109/5.726791, please
+"""
+NAMED = ["arxiv:2006.11239", "url:https://example.org/a_(b)", "code:https://github.com/ann/net", "arxiv:2405.09673",
+         "url:https://example.org/c", "doi:10.1109/5.726791"]  # fmt: skip
+
+
+def test_a_file_a_pipe_and_the_clipboard_hold_the_same(vault: Path, tmp_path: Path) -> None:
+    file = tmp_path / "refs.txt"
+    file.write_bytes(LINES.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert [a.source for a in run(vault, str(file), offline=True)] == NAMED
+    assert {a.action for a in run(vault, "-", stdin="\ufeff" + LINES, offline=True)} == {"exists"}
+    file.write_bytes(LINES.encode("utf-16"))
+    assert {a.action for a in run(vault, str(file), offline=True)} == {"exists"}
+    assert {a.action for a in run(vault, clipboard=LINES, offline=True)} == {"exists"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "holds no reference"), (b"# a\n\n", "holds no reference"), (b"a\0b", "is no text that kb can read")],
+)
+def test_files_without_references(vault: Path, tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "refs.txt").write_bytes(data)
+    with pytest.raises(KbError, match=message):
+        run(vault, str(tmp_path / "refs.txt"))
+
+
+@given(st.text(alphabet="htps:/.x1260[]()<>-* #a\n\t\0@{}é", max_size=80))
+def test_no_text_makes_the_reader_fail(text: str) -> None:
+    for c in (*read_refs(text), *read_refs("-", text)):
+        assert (c.source is not None or c.meta) is not bool(c.wrong)
+
+
+def test_what_a_bibliography_says_in_words_is_kept(vault: Path, tmp_path: Path) -> None:
+    (tmp_path / "refs.bib").write_text("@article{a, title={One}, year={2020}, annote={Read section 3.}}")
+    (added,) = run(vault, str(tmp_path / "refs.bib"), note="Mine.")
+    assert (vault / added.path).read_text().endswith("---\n\nRead section 3.\n\nMine.\n")
+
+
+# PDF files on disk
+
+
+def test_a_pdf_on_disk(vault: Path, tmp_path: Path) -> None:
+    stamp = "arXiv:2006.11239v2  [cs.LG]  16 Dec 2020"
+    (tmp_path / "ddpm.pdf").write_bytes(servers_web.pdf([("Denoising", 20)], stamp=stamp))
+    (tmp_path / "old_scan.pdf").write_bytes(servers_web.pdf([]))
+    fetch = answering({"2006.11239": DDPM})
+    ddpm, scan = run(vault, str(tmp_path / "ddpm.pdf"), str(tmp_path / "old_scan.pdf"), fetch=fetch)
+    assert ddpm.message == (
+        "added notes/papers/denoising-diffusion-probabilistic-models.md: Denoising Diffusion Probabilistic Models;"
+        " the file itself stays where it is: ddpm.pdf"
+    )
+    assert '\narxiv: "2006.11239"\n' in (vault / ddpm.path).read_text()
+    assert scan.message == (
+        "added notes/papers/old-scan.md: Old scan (the title is the file's name: it holds no text (a scan?));"
+        " the file itself stays where it is: old_scan.pdf"
+    )
+    assert str(tmp_path) not in "".join(tree(vault).values())
+    assert [a.action for a in run(vault, str(tmp_path / "ddpm.pdf"))] == ["exists"]
+
+
+def test_a_pdf_without_the_network_is_completed_later(vault: Path, tmp_path: Path) -> None:
+    stamp = "arXiv:2006.11239v2 [cs.LG] 16 Dec 2020"
+    (tmp_path / "x.pdf").write_bytes(servers_web.pdf([("Denoising Diffusion Models", 20)], stamp=stamp))
+    (added,) = run(vault, str(tmp_path / "x.pdf"), offline=True)
+    text = (vault / added.path).read_text()
+    assert "title: Denoising Diffusion Models\n" in text and "incomplete: arxiv\n" in text
+    complete(Library(vault), answering({"2006.11239": DDPM}))
+    assert "year: 2020\n" in (vault / added.path).read_text()
+
+
+def test_a_pdf_of_which_only_the_title_is_known_is_added_once(vault: Path, tmp_path: Path) -> None:
+    for name in ("a.pdf", "b.pdf"):
+        (tmp_path / name).write_bytes(servers_web.pdf([("Nets That Learn to Wait", 20)]))
+    (added,) = run(vault, str(tmp_path / "a.pdf"), str(tmp_path / "b.pdf"))
+    (again,) = run(vault, str(tmp_path / "b.pdf"), tags=("t",))
+    assert again.message == f"b.pdf is in the vault already: {added.path}; `--merge` adds to that note what it lacks"
+    assert len(tree(vault)) == 1
+
+
+def test_what_is_no_pdf(vault: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.pdf").write_bytes(b"<html>")
+    with pytest.raises(KbError, match="x.pdf is no PDF, whatever its name says; check the file$"):
+        run(vault, str(tmp_path / "x.pdf"))
+
+
+# Merging
+
+
+NOTE = "---\ntitle: Denoising diffusion probabilistic models # mine\nauthors: [J. Ho]\n{}---\n\nMy words.\n"
+
+
+def test_merge_adds_what_a_note_lacks_and_can_be_undone(vault: Path) -> None:
+    file = write(vault, "papers/ddpm.md", NOTE.format("doi: 10.5555/3495724\n"))
+    fetch = answering({"2006.11239": DDPM | {"abstract": "We present."}})
+    (refused,) = run(vault, "2006.11239", fetch=fetch, tags=("t",))
+    assert (refused.action, refused.message) == (
+        "exists",
+        "2006.11239 is in the vault already: notes/papers/ddpm.md; `--merge` adds to that note what it lacks",
+    )
+    (merged,) = run(vault, "2006.11239", fetch=fetch, merge=True, tags=("t",), note="And more.")
+    assert (merged.id, merged.action, merged.message) == (
+        "ddpm", "merged", "merged 2006.11239 into notes/papers/ddpm.md"
+    )  # fmt: skip
+    assert file.read_text() == (
+        "---\ntitle: Denoising diffusion probabilistic models # mine\nauthors: [J. Ho]\nyear: 2020\n"
+        'arxiv: "2006.11239"\ndoi: 10.5555/3495724\ntags: [t]\nabstract: We present.\n---\n\nMy words.\n\nAnd more.\n'
+    )
+    (again,) = run(vault, "2006.11239", fetch=fetch, merge=True, tags=("t",))
+    assert (again.action, again.message) == ("exists", "2006.11239 adds nothing to notes/papers/ddpm.md")
+    assert Journal(vault).undo()[0].paths == ["notes/papers/ddpm.md"]
+    assert file.read_text() == NOTE.format("doi: 10.5555/3495724\n")
+
+
+def test_several_references_merge_into_one_note(vault: Path) -> None:
+    file = write(vault, "papers/ddpm.md", NOTE.format('arxiv: "2006.11239"\n'))
+    fetch = answering({"2006.11239": DDPM, "10.5555/3495724": DDPM | {"doi": "10.5555/3495724", "venue": "NeurIPS"}})
+    done = run(vault, "2006.11239", "10.5555/3495724", fetch=fetch, merge=True)
+    assert [(a.action, a.path) for a in done] == [("merged", "notes/papers/ddpm.md")] * 2
+    text = file.read_text()
+    assert "year: 2020\n" in text and "doi: 10.5555/3495724\n" in text and "venue: NeurIPS\n" in text
+
+
+def test_a_work_given_by_two_ids_is_one_note_with_both(vault: Path) -> None:
+    fetch = answering({"2006.11239": DDPM, "10.5555/3495724": DDPM | {"doi": "10.5555/3495724"}})
+    (added,) = run(vault, "2006.11239", "10.5555/3495724", fetch=fetch)
+    text = (vault / added.path).read_text()
+    assert 'arxiv: "2006.11239"\n' in text and "doi: 10.5555/3495724\n" in text
+    assert Journal(vault).undo()[0].paths == [added.path] and tree(vault) == {}
 
 
 # Without the network

@@ -27,7 +27,7 @@ from kb.ids import (
         (" <2006.11239v3> ", Source("arxiv", "2006.11239")),
         ("arXiv: 2006.11239", Source("arxiv", "2006.11239")),
         ("hep-th/9901001v2", Source("arxiv", "hep-th/9901001")),
-        ("math.GT/0309136", Source("arxiv", "math.GT/0309136")),
+        ("math.GT/0309136", Source("arxiv", "math/0309136")),
         ("https://arxiv.org/abs/2006.11239v2", Source("arxiv", "2006.11239")),
         ("http://www.arxiv.org/pdf/2006.11239.pdf", Source("arxiv", "2006.11239")),
         ("https://ar5iv.labs.arxiv.org/html/2006.11239", Source("arxiv", "2006.11239")),

@@ -15,8 +15,10 @@ from servers import Reply, Server  # noqa: E402
 from kb.ids import Source, identify
 from kb.problem import KbError
 from kb.sources import Metadata, fetcher, guess_kind
+from kb.sources.head import decode
 from kb.sources.http import Client, Unreachable
-from kb.sources.web import decode, read_page, url_title
+from kb.sources.page import read_page
+from kb.sources.url_titles import url_title
 
 API = "/api/query"
 
@@ -43,7 +45,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def client(clock: Clock) -> Iterator[Client]:
-    client = Client(timeout=5, wait=clock.wait, clock=clock)
+    client = Client(timeout=5, wait=clock.wait, clock=clock, jitter=lambda: 0)
     yield client
     client.close()
 
@@ -83,6 +85,7 @@ def test_arxiv_gives_what_the_schema_holds(server: Server, client: Client) -> No
             "authors": ["Jonathan Ho", "Ajay Jain", "Pieter Abbeel"],
             "year": 2020,
             "arxiv": "2006.11239",
+            "pdf": "https://arxiv.org/pdf/2006.11239",
             "published": "2020-06-19",
             "abstract": "We present high quality image synthesis results with $T=1000$.",
         }
@@ -109,17 +112,17 @@ def test_arxiv_waits_three_seconds_between_requests(server: Server, client: Clie
 
 def test_an_unknown_arxiv_id_is_no_network_failure(server: Server, client: Client) -> None:
     server.pages[API] = servers.arxiv(servers.DDPM)
-    found, missing = fetch(client, "2006.11239", "2099.00001")
+    found, missing = fetch(client, "2006.11239", "2012.99999")
     assert isinstance(found, dict)
     assert isinstance(missing, KbError) and not isinstance(missing, Unreachable)
-    assert str(missing) == "arXiv has no such id: 2099.00001; check it at https://arxiv.org/abs/2099.00001"
+    assert str(missing) == "arXiv has no such id: 2012.99999; check it at https://arxiv.org/abs/2012.99999"
 
 
 def test_one_bad_id_does_not_spoil_the_others(server: Server, client: Client) -> None:
     server.pages[API] = servers.arxiv(servers.DDPM, servers.LORA)
-    ddpm, bad, lora = fetch(client, "2006.11239", "9999.99999", "2405.09673")
+    ddpm, bad, lora = fetch(client, "2006.11239", "2012.88888", "2405.09673")
     assert isinstance(ddpm, dict) and isinstance(lora, dict)
-    assert str(bad) == "arXiv: incorrect id format for 9999.99999; check the id"
+    assert str(bad) == "arXiv: incorrect id format for 2012.88888; check the id"
 
 
 def test_arxiv_is_asked_again_after_429(server: Server, client: Client, clock: Clock) -> None:
@@ -258,6 +261,7 @@ def test_a_page_of_scholars_tags(server: Server, client: Client) -> None:
     assert fetch(client, server.url + "/a") == [
         {
             "title": "Less is more",
+            "kind": "paper",
             "authors": ["Jonathan Ho", "Ajay Jain"],
             "year": 2023,
             "venue": "ACL & friends",
@@ -291,7 +295,7 @@ HTML = st.lists(st.sampled_from(["<", "!", "[", "]", ">", "-", "title", "/", "me
 
 
 @given(HTML.map("".join))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 def test_no_page_makes_the_reader_fail(text: str) -> None:
     assert read_page(text, "https://x.org/a-page")["title"]
 
@@ -321,11 +325,8 @@ def test_only_the_beginning_of_a_long_page_is_read(server: Server, client: Clien
 
 
 def test_what_is_no_html_is_not_read(server: Server, client: Client) -> None:
-    server.pages["/deep-learning"] = Reply(b"%PDF-1.7", headers={"Content-Type": "application/pdf"})
+    server.pages["/deep-learning"] = Reply(b"PK\3\4", headers={"Content-Type": "application/zip"})
     assert fetch(client, server.url + "/deep-learning") == [{"title": "Deep learning"}]
-    pdf = server.url + "/files/my_paper.PDF"
-    assert fetch(client, pdf) == [{"title": "My paper", "pdf": pdf}]
-    assert server.asked == ["/deep-learning"]
 
 
 def test_redirects_are_followed_to_web_pages_only(server: Server, client: Client) -> None:
@@ -351,9 +352,30 @@ def test_a_page_that_is_gone_and_one_that_is_barred(server: Server, client: Clie
     [
         ("https://lilianweng.github.io/posts/2021-07-11-diffusion-models/", "Diffusion models"),
         ("https://example.org/", "example.org"),
-        ("https://www.example.org/12345", "example.org"),
-        ("https://example.org/a/index.html", "example.org"),
+        ("https://www.example.org/12345", "example.org/12345"),
+        ("https://example.org/a/index.html", "example.org/a/index.html"),
         ("https://example.org/%C3%9Cber_uns.html?x=1#y", "Über uns"),
+        ("https://example.org/parallelism/", "Parallelism (example.org)"),
+        ("https://pytorch.org/docs/generated/torch.optim.RMSprop.html#x", "torch.optim.RMSprop (pytorch.org)"),
+        ("https://wandb.ai/a/b/reports/A-Recipe--VmlldzozNjc4MzQz", "A Recipe"),
+        ("https://example.org/nets/MobileNetV2-explained", "MobileNetV2 explained"),
+        (
+            "https://papers.bar/paper/f7292e3a954c11ed8f9c3d8021bca7c8",
+            "papers.bar/paper/f7292e3a954c11ed8f9c3d8021bca7c8",
+        ),
+        ("https://ocw.mit.edu/search/?q=machine%20learning", "ocw.mit.edu/search?q=machine learning"),
+        ("https://t.co/K82BaFoH7l", "t.co/K82BaFoH7l"),
+        ("https://www.youtube.com/watch?v=06sKEzOvop8", "YouTube 06sKEzOvop8"),
+        ("https://www.youtube.com/watch", "youtube.com/watch"),
+        ("https://www.youtube.com/playlist?list=PL1", "YouTube playlist PL1"),
+        ("https://twitter.com/karpathy/status/1617?s=20", "karpathy on X, post 1617"),
+        ("https://x.com/karpathy", "karpathy on X"),
+        ("https://github.com/viswanathgs/LLM-Training-Puzzles", "LLM-Training-Puzzles"),
+        ("https://github.com/a/b/blob/main/c/d.py#L3", "c/d.py in a/b"),
+        ("https://pmc.ncbi.nlm.nih.gov/articles/PMC3531190/", "PubMed Central PMC3531190"),
+        ("https://github.com/google-research", "google-research on GitHub"),
+        ("https://docs.google.com/presentation/d/1vQYbmAPwqu9y/edit?usp=sharing", "Google presentation 1vQYbmAPwqu9y"),
+        ("https://example.org/%1b%5B31mred_%7B0%7D", "[31mred {0}"),
     ],
 )
 def test_url_titles(url: str, title: str) -> None:
