@@ -1,20 +1,48 @@
-"""Finding the note that a work has already: by the ids they share, else by title with author or year."""
+"""Which works are one work: by the ids they share, else by title and first author.
+
+Without a shared id, both of these must hold:
+
+- *one title*. Compared without case, accents, LaTeX, HTML, punctuation and spaces, nothing differs; or, in titles of
+  four words or more that are alike to 94 of 100 (rapidfuzz's ratio), a single word does, and that by a plural, a
+  British spelling, or a slip of the pen in a long word; or one is the other without its subtitle ("MobileLLM: …").
+- *one first author*: one family name, given names that do not contradict. The years are equal, or one apart where not
+  both are published, or up to three where all the authors are the same too. Where one side names no author, only the
+  very same title of four words and the same year will do; a title alone is never enough.
+
+What speaks for two works decides against it: another number in the title, a subtitle like 'Part II', 'A Survey' or
+'Reply to …', another id of one kind, another kind of note, thesis or chapter or workshop on one side, another edition,
+language or course.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from kb.ids import fold, title_key, url_token
 from kb.library import Library
 from kb.note import FOLDERS, PAGE, Note
+from kb.people import Person, are_authors, person
+from kb.published import is_preprint_doi, is_published
+from kb.titles import YEARLY, is_one_word, main_title, names_a_work, numbers, tells_apart, words
 
-_CLOSE = 96.0  # of 100: a letter or two in a title of usual length
-_NUMBER = re.compile(r"[ivx]+|.*\d.*")  # 'Part II', 'GPT-4': what tells one work of a series from the next
-_OWN_IDS = ("arxiv", "doi", "acl", "openreview", "video")
+CLOSE = 94.0  # of 100
+_LONG = 4  # words; many works bear a shorter title
+PLACES = ("code", "video", "url", "pdf")  # what several works may share
+_FORMS = {
+    "phdthesis": "thesis", "mastersthesis": "thesis", "thesis": "thesis", "book": "book", "inbook": "chapter",
+    "incollection": "chapter", "proceedings": "volume", "dataset": "dataset", "inproceedings": "paper",
+    "conference": "paper", "article": "paper",
+}  # fmt: skip
+
+
+def same_work(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two front matters (with the types of kb.note.SCHEMA) describe one work."""
+    one, other = Work("", a), Work("", b)
+    shared = one.tokens & other.tokens
+    return one.may_be(other) if not shared else any(one.is_by_id(other, token) for token in shared)
 
 
 @dataclass(frozen=True)
@@ -22,75 +50,200 @@ class Work:
     """What two works are compared by."""
 
     path: str
-    title: str
-    year: int | None
-    family: str
-    kind: str
-    ids: dict[str, str] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def title(self) -> str:
+        return str(self.meta.get("title", ""))
+
+    @cached_property
+    def words(self) -> list[str]:
+        return words(self.title)
+
+    @cached_property
+    def key(self) -> str:
+        return "".join(self.words)
+
+    @cached_property
+    def author(self) -> Person:
+        authors = self.meta.get("authors") or []
+        return person(authors[0]) if authors else Person()
+
+    @property
+    def year(self) -> int | None:
+        found: int | None = self.meta.get("year")
+        return found
+
+    @cached_property
+    def tokens(self) -> set[str]:
+        return {source.token for source in Note("", "", self.meta, "").sources()}
+
+    @cached_property
+    def ids(self) -> dict[str, set[str]]:
+        """By kind, what names one work each: another value is another work. A preprint may have a DOI of its own."""
+        found: dict[str, set[str]] = {}
+        for source in Note("", "", self.meta, "").sources():
+            key = source.key
+            if key == "doi" and is_preprint_doi(source.value):
+                key = "preprint"
+            elif key == "url":  # one site has a page once
+                key = f"{source.token.partition('/')[0]}/"
+            if key not in ("code", "pdf"):
+                found.setdefault(key, set()).add(source.token)
+        return found
+
+    def is_by_id(self, other: Work, token: str) -> bool:
+        """Whether an id that both have makes them one. Papers whose own ids differ may share a repository or a page,
+        and all of a volume share its ISBN."""
+        both = [key for key in self.ids.keys() & other.ids.keys() if key not in (*PLACES, "isbn") and "/" not in key]
+        if token.startswith("isbn:") and "books" not in (self.kind, other.kind):
+            return False
+        if any(token in self.ids[key] for key in both):
+            return True
+        if any(self.ids[key].isdisjoint(other.ids[key]) for key in both):
+            return False
+        return not self._is_beside(other, token.startswith("isbn:"))
+
+    def _is_beside(self, other: Work, volumes: bool) -> bool:
+        """Whether two works only stand in one place: parts of a book under its address, volumes under one ISBN."""
+        if self.key == other.key or self._is_title(other) or self._is_short_of(other) or other._is_short_of(self):
+            return False
+        named = self.author.family and other.author.family
+        return (
+            bool(named and not self.author.may_be(other.author))
+            or {self._form[0], other._form[0]} <= {"chapter", "paper"}
+            or any(mine != theirs for mine, theirs in zip(self._form, other._form, strict=True) if mine and theirs)
+            or (volumes and numbers(self.words) != numbers(other.words))
+        )
 
     def may_be(self, other: Work) -> bool:
-        """Works with nearly one title: are they one work?"""
-        if FOLDERS.get(self.kind) != FOLDERS.get(other.kind) or _numbers(self.title) != _numbers(other.title):
+        """Without a shared id: are they one work?"""
+        short = self._is_short_of(other) or other._is_short_of(self)
+        if self.kind != other.kind or not (short or self._is_title(other)):
             return False
-        if any(self.ids[k] != other.ids[k] for k in self.ids.keys() & other.ids.keys()):
+        if any(self.ids[key].isdisjoint(other.ids[key]) for key in self.ids.keys() & other.ids.keys()):
             return False
-        return bool(self.family and self.family == other.family) or bool(self.year and self.year == other.year)
+        if any(mine != theirs for mine, theirs in zip(self._form, other._form, strict=True) if mine and theirs):
+            return False
+        if self.author.family and other.author.family:
+            return self.author.may_be(other.author) and self._is_in_time(other, short)
+        same = self.key == other.key and self.year == other.year is not None
+        return same and len(self.words) >= _LONG and not self._is_yearly
+
+    @property
+    def kind(self) -> str:
+        return FOLDERS.get(str(self.meta.get("kind") or "paper"), "")
+
+    def _is_title(self, other: Work) -> bool:
+        if self.key == other.key:
+            return bool(self.key)
+        if not _LONG <= len(self.words) == len(other.words) or numbers(self.words) != numbers(other.words):
+            return False
+        differ = [pair for pair in zip(self.words, other.words, strict=True) if pair[0] != pair[1]]
+        if len(differ) != 1 or not is_one_word(*differ[0]):
+            return False
+        from rapidfuzz import fuzz
+
+        return fuzz.ratio(self.key, other.key) >= CLOSE
+
+    def _is_short_of(self, other: Work) -> bool:
+        """Whether this title is the other without its subtitle."""
+        if not self.key or not other.key.startswith(self.key):
+            return False
+        head, rest = main_title(other.title)
+        return names_a_work(head) and "".join(words(head)) == self.key and not tells_apart(rest)
+
+    @cached_property
+    def _form(self) -> tuple[str, str, str, str, str]:
+        """Thesis, book or chapter; workshop or not; edition; language; the course it is part of."""
+        extra: Mapping[str, Any] = self.meta.get("bibtex") or {}
+        place = " ".join(str(v) for v in (self.meta.get("venue"), extra.get("booktitle"), extra.get("journal")) if v)
+        form = "thesis" if "thesis" in place.lower() else _FORMS.get(str(extra.get("entry", "")).lower(), "")
+        stage = ("workshop" if "workshop" in place.lower() else "main") if is_published(self.meta) else ""
+        language = str(extra.get("langid") or extra.get("language") or "").lower()
+        return form, stage, str(extra.get("edition", "")).lower(), language, str(self.meta.get("part_of") or "")
+
+    @property
+    def _is_yearly(self) -> bool:
+        return not YEARLY.isdisjoint(self.words)
+
+    def _is_in_time(self, other: Work, short: bool) -> bool:
+        yearly = self._is_yearly or other._is_yearly or len(self.words) < _LONG
+        if self.year is None or other.year is None:
+            return not short and (not yearly or self.year == other.year)
+        apart = abs(self.year - other.year)
+        if apart == 0 or yearly or self.kind != "papers" or (is_published(self.meta) and is_published(other.meta)):
+            return apart == 0
+        return apart == 1 or (apart <= 3 and len(self.meta["authors"]) > 1 and are_authors(self.meta, other.meta))
 
 
 class Shelf:
     """The works of a vault and those about to join it."""
 
     def __init__(self, library: Library) -> None:
-        self._tokens = {token: paths[0] for token, paths in library.index.works().items()}
-        self._works: dict[str, Work] = {}
-        for path, meta in library.index.rows("SELECT path, meta FROM notes WHERE kind <> ?", (PAGE,)):
-            self._works[path] = _work(path, json.loads(meta))
+        self._library = library
+        self._tokens = library.index.works()
+        self._new: dict[str, Work] = {}
+
+    @cached_property
+    def _works(self) -> dict[str, Work]:
+        rows = self._library.index.rows("SELECT path, meta FROM notes WHERE kind <> ? ORDER BY path", (PAGE,))
+        return {path: Work(path, json.loads(meta)) for path, meta in rows} | self._new
+
+    @cached_property
+    def _named(self) -> dict[str, list[Work]]:
+        """Works by title, and by the first author's family name."""
+        found: dict[str, list[Work]] = {}
+        for work in self._works.values():
+            _name(found, work)
+        return found
 
     def find(self, tokens: Iterable[str], meta: Mapping[str, Any]) -> Work | None:
-        """The work that has one of these ids, or the same title and the same first author or year."""
-        path = next((self._tokens[token] for token in sorted(tokens) if token in self._tokens), None)
-        if path is not None:
-            return self._works.get(path) or _work(path, {})
-        if meta.get("incomplete"):
-            return None
-        from rapidfuzz import fuzz, process
+        """The work that has one of these ids, or the same title and the same first author."""
+        mine = Work("", meta)
+        for token in sorted(tokens):
+            for path in self._tokens.get(token, ()):
+                other = self._work(path)
+                if other.is_by_id(mine, token):
+                    return other
+        return None if meta.get("incomplete") else next(self.near(mine), None)
 
-        mine = _work("", meta)
-        titles = {path: work.title for path, work in self._works.items()}
-        near = process.extract(mine.title, titles, scorer=fuzz.ratio, score_cutoff=_CLOSE, limit=None)
-        return next((self._works[path] for _, _, path in near if self._works[path].may_be(mine)), None)
+    def _work(self, path: str) -> Work:
+        """One work, without reading all the others."""
+        if path in self._new or "_works" in self.__dict__:
+            return self._new.get(path) or self._works.get(path) or Work(path)
+        rows = self._library.index.rows("SELECT meta FROM notes WHERE path = ?", (path,))
+        return Work(path, json.loads(rows[0][0]) if rows else {})
+
+    def near(self, mine: Work) -> Iterator[Work]:
+        """The works that are this one by title and author."""
+        seen = {mine.path}
+        for name in _names(mine):
+            for other in self._named.get(name, ()):
+                if other.path not in seen and not other.meta.get("incomplete") and other.may_be(mine):
+                    seen.add(other.path)
+                    yield other
 
     def put(self, path: str, tokens: Iterable[str], meta: Mapping[str, Any]) -> None:
-        self._works[path] = _work(path, meta)
-        self._tokens |= dict.fromkeys(tokens, path)
+        work = self._new[path] = Work(path, meta)
+        for token in tokens:
+            self._tokens.setdefault(token, []).append(path)
+        if "_works" in self.__dict__:
+            self._works[path] = work
+        if "_named" in self.__dict__:
+            _name(self._named, work)
+
+    def twins(self) -> Iterator[tuple[Work, Work]]:
+        """Pairs of notes that are one work by title and author."""
+        for work in self._works.values():
+            if not work.meta.get("incomplete"):
+                yield from ((work, other) for other in self.near(work) if work.path < other.path)
 
 
-def _work(path: str, meta: Mapping[str, Any]) -> Work:
-    title, kind = title_key(str(meta.get("title", ""))), str(meta.get("kind", ""))
-    return Work(path, title, meta.get("year"), _family(meta.get("authors") or []), kind, _ids(meta))
+def _names(work: Work) -> list[str]:
+    return [f"title {work.key}", *sorted(f"author {name}" for name in work.author.family)]
 
 
-def _ids(meta: Mapping[str, Any]) -> dict[str, str]:
-    found = {key: str(meta[key]).casefold() for key in _OWN_IDS if meta.get(key)}
-    if "arxiv" in found:  # a preprint may carry the DOI of what was published of it, or its own
-        found.pop("doi", None)
-    if url := meta.get("url"):  # one site has a page once
-        token = url_token(str(url))
-        found[f"page at {token.partition('/')[0]}"] = token
-    return found
-
-
-def _family(authors: list[Any]) -> str:
-    """The first author's family name, as it is compared."""
-    if not authors:
-        return ""
-    first = authors[0]
-    if isinstance(first, Mapping):
-        words = str(first.get("family") or first.get("literal") or "").split()
-    else:
-        words = Note("", "", {"authors": [first]}, "").authors[0].split()
-    return fold(words[-1]) if words else ""
-
-
-def _numbers(key: str) -> list[str]:
-    return sorted(word for word in key.split() if _NUMBER.fullmatch(word))
+def _name(named: dict[str, list[Work]], work: Work) -> None:
+    for name in _names(work):
+        named.setdefault(name, []).append(work)

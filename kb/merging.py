@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-UNIONS = ("tags", "aliases", "seen", "imported", "wanted")  # lists to which each side may add
+UNIONS = ("tags", "aliases", "also", "seen", "imported", "wanted")  # lists to which each side may add
 
 
 def merge_lines(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[str], bool]:
