@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from kb import frontmatter
 from kb.files import read_bytes
-from kb.index import name_key
 from kb.library import Library
-from kb.note import WORK_KEYS, Note
+from kb.links import link_name
 from kb.problem import KbError, Level, Problem
 from kb.render import printable
 
@@ -29,22 +27,26 @@ def check(library: Library, today: date | None = None) -> list[Problem]:
     """Every Problem of a vault, by path and line."""
     from kb.check_results import stale_verdicts
     from kb.check_text import TEXT_CHECKS
+    from kb.check_works import probable_works
 
-    return _run(library, (*_checks(today), *TEXT_CHECKS, stale_verdicts))
+    return _run(library, (*_checks(today), probable_works, *TEXT_CHECKS, stale_verdicts))
 
 
 def quick(library: Library, today: date | None = None) -> list[Problem]:
-    """The Problems that the index knows of; the texts of the notes are not read."""
+    """The Problems that the index knows of; the texts of the notes are not read, nor their titles compared."""
     return _run(library, _checks(today))
 
 
 def _checks(today: date | None) -> tuple[Check, ...]:
+    from kb.check_links import unresolved_links
     from kb.check_results import damaged_results, lonely_reproductions, missing_reproductions
+    from kb.check_works import WORK_CHECKS
+    from kb.exporting.keys import shared_keys
 
     dates = partial(contradicting_dates, today=today or date.today())
-    named = (unresolved_links, duplicate_ids, duplicate_works, ambiguous_aliases, broken_parts)
+    named = (unresolved_links, duplicate_ids, ambiguous_aliases, repeated_aliases, broken_parts, shared_keys)
     results = (missing_reproductions, damaged_results, lonely_reproductions)
-    return (*named, dates, incomplete_notes, *results)
+    return (*named, *WORK_CHECKS, dates, incomplete_notes, *results)
 
 
 def _run(library: Library, checks: Iterable[Check]) -> list[Problem]:
@@ -62,45 +64,6 @@ def _found(path: str, line: int, check: str, message: str, hint: str, level: Lev
     return Problem(path, line, check, message, hint, level)
 
 
-# Links
-
-
-def unresolved_links(library: Library) -> Iterator[Problem]:
-    """Links to notes that are not there; those an importer carried over are wanted, not wrong."""
-    sql = """SELECT path, key, target, line, wiki, meta FROM links JOIN notes USING(n)
-             WHERE NOT EXISTS (SELECT 1 FROM names WHERE name = key) ORDER BY path, line"""
-    rows = library.index.rows(sql)
-    names = [name for name, rank, _ in library.index.names() if rank] if rows else []
-    hints: dict[str, str] = {}
-    for path, key, target, line, wiki, meta in rows:
-        if wiki and _is_file(library, path, target):
-            continue
-        if name_key(target) in {name_key(w) for w in json.loads(meta).get("wanted") or []}:
-            yield _found(path, line, "wanted", f"no note yet for '{target}'", "write it: kb add", "info")
-            continue
-        shown = f"[[{target}]]" if wiki else target
-        hint = hints.setdefault(key, _near(key, names))
-        yield _found(path, line, "link", f"{shown} leads to no note", hint)
-
-
-def _is_file(library: Library, source: str, target: str) -> bool:
-    """True for [[figure.png]]: an attachment beside the note or at its path under notes/."""
-    if "." not in target or target.startswith("/") or ".." in target:
-        return False
-    beside = (library.root / source).parent / target
-    return beside.is_file() or (library.root / "notes" / target).is_file()
-
-
-def _near(key: str, names: Sequence[str]) -> str:
-    from rapidfuzz import fuzz, process
-
-    stem = key.rpartition("/")[2]
-    near = process.extract(stem, names, scorer=fuzz.ratio, score_cutoff=70, limit=2)
-    if near:
-        return "did you mean " + " or ".join(dict.fromkeys(f"[[{name}]]" for name, _, _ in near)) + "?"
-    return "write it: kb add, or list it under wanted:"
-
-
 # Ids and names
 
 
@@ -112,28 +75,6 @@ def duplicate_ids(library: Library) -> Iterator[Problem]:
         if first.setdefault(id, path) != path:
             message = f"{first[id]} has the id '{id}' too"
             yield _found(path, 0, "duplicate-id", message, "rename one: kb rename", "error")
-
-
-def duplicate_works(library: Library) -> Iterator[Problem]:
-    """Notes of one work, by the ids they share; two places in one video are two notes."""
-    sql = """SELECT token, path, meta FROM sources JOIN notes USING(n) WHERE token IN
-             (SELECT token FROM sources GROUP BY token HAVING count(*) > 1) ORDER BY path"""
-    first: dict[tuple[str, str], str] = {}
-    for token, path, text in library.index.rows(sql):
-        meta = json.loads(text)
-        other = first.setdefault((token, str(meta.get("at", ""))), path)
-        if other != path:
-            key = _key_of(token, meta)
-            message = f"{other} is about the same work ({key}: {meta.get(key)})"
-            yield _found(path, key_line(library, path, key), "duplicate-work", message, "make one note of the two")
-
-
-def _key_of(token: str, meta: dict[str, Any]) -> str:
-    """The front-matter key that holds a work's id."""
-    for key in WORK_KEYS:
-        if key in meta and any(s.token == token for s in Note("", "", {key: meta[key]}, "").sources()):
-            return key
-    return "title"
 
 
 def ambiguous_aliases(library: Library) -> Iterator[Problem]:
@@ -152,9 +93,18 @@ def ambiguous_aliases(library: Library) -> Iterator[Problem]:
         yield _found(path, line, "alias", message, "choose another alias, or a link may go astray")
 
 
+def repeated_aliases(library: Library) -> Iterator[Problem]:
+    """Aliases that stand twice in one note."""
+    sql = """SELECT name, path FROM names JOIN notes USING(n) WHERE rank = 2
+             GROUP BY n, name HAVING count(*) > 1 ORDER BY path, name"""
+    for name, path in library.index.rows(sql):
+        line = key_line(library, path, "aliases")
+        yield _found(path, line, "alias", f"alias '{name}' stands here twice", "take one of them out")
+
+
 def broken_parts(library: Library) -> Iterator[Problem]:
     """`part_of` that names no note, or that leads back to where it began."""
-    named = {path: part.strip("[]").partition("|")[0] for path, part in values(library, "part_of")}
+    named = {path: link_name(part) for path, part in values(library, "part_of")}
     found = {part: library.index.resolve(part) for part in set(named.values())}
     parents = {path: found[part] for path, part in named.items()}
     for path, part in named.items():
@@ -197,6 +147,9 @@ def contradicting_dates(library: Library, today: date) -> Iterator[Problem]:
             if value > today.isoformat():
                 line = key_line(library, path, key)
                 yield _found(path, line, "dates", f"{key} {value} lies in the future", "mend the date")
+    sql = "SELECT path, year FROM notes WHERE year > ? ORDER BY path"
+    for path, year in library.index.rows(sql, (today.year + 1,)):
+        yield _found(path, key_line(library, path, "year"), "dates", f"year {year} lies in the future", "mend the year")
 
 
 def incomplete_notes(library: Library) -> Iterator[Problem]:

@@ -19,13 +19,13 @@ _UNDERLINED = re.compile(r"^(\S.*)\n(?:=+|-+)[ \t]*$", re.M)
 _NAMED = re.compile(r"""\{:?[^{}\n]*#([\w-]+)[^{}\n]*\}|<[a-z]+[^<>]*\b(?:id|name)=["']([^"'<>]+)["']""")
 _BLOCK = re.compile(r"(?:^|\s)\^([\w-]+)[ \t]*$", re.M)  # Obsidian's names for paragraphs
 # What stands in ( ) after a link's text, after a definition's colon, in an image's src.
-_PLACE = re.compile(
+PLACE = re.compile(
     r"\]\(\s*(?:<([^<>\n]+)>|((?:[^\s()<>]|\([^\s()<>]*\))+))(?:\s+[\"'(][^\n]*?[\"')])?\s*\)"
-    r"|^ {0,3}\[[^\]\n]+\]:[ \t]*<?([^\s<>]+)>?"
+    r"|^ {0,3}\[(?!\^)[^\]\n]+\]:[ \t]*<?([^\s<>]+)>?"
     r"|<(?:img|video|audio|source)\b[^<>]*?\bsrc=[\"']([^\"'<>\n]+)[\"']",
     re.M,
 )
-_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|/|#|\?", re.I)
+ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|/|#|\?", re.I)
 _LOCAL = tuple(re.compile(begin + r"(?![a-zA-Z]+:|[/#?])") for begin in (r"\]\(\s*<?", r"\]:[ \t]*<?", r"\bsrc="))
 
 
@@ -94,7 +94,7 @@ def missing_files(library: Library) -> Iterator[Problem]:
             continue
         text = blank_skipped(body)
         starts = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
-        for m in _PLACE.finditer(text):
+        for m in PLACE.finditer(text):
             place = next(part for part in m.groups() if part)
             if not _there(library.root, path, place):
                 line = first_line + bisect_right(starts, m.start(m.lastindex or 0)) - 1
@@ -104,7 +104,7 @@ def missing_files(library: Library) -> Iterator[Problem]:
 
 def _there(root: Path, source: str, place: str) -> bool:
     """True where a relative place is a file or folder, and for all that is not the disk's business."""
-    if _ELSEWHERE.match(place):
+    if ELSEWHERE.match(place):
         return True
     bare = unquote(re.split(r"[?#]", place)[0])
     if bare.endswith(".md"):  # a link to a note

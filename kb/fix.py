@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from kb import frontmatter
-from kb.files import Journal, read_bytes
+from kb.edits import edited, rewrite
 from kb.library import Library
 from kb.note import parse_note
 from kb.problem import KbError, Problem
+from kb.traps import key_of, mended
 
 
 def fix(library: Library) -> list[Problem]:
     """Mend every fixable Problem in one change; returns those that are gone. Open the library anew to see it so."""
-    read: dict[str, bytes | None] = {}
-    writes: dict[str, bytes | None] = {}
     fixed: list[Problem] = []
-    for path in sorted({p.path for p in library.problems if p.fixable}):
-        data = read_bytes(library.root / path)
-        if data is None:
-            continue
+
+    def mend(path: str, data: bytes) -> bytes:
         new, gone = _mend(data, path)
-        if new != data:
-            read[path], writes[path] = data, new
-            fixed += gone
-    Journal(library.root).commit("check --fix", writes, read)
+        fixed.extend(gone)
+        return new
+
+    paths = sorted({p.path for p in library.problems if p.fixable})
+    rewrite(library.root, "check --fix", paths, mend, failed=lambda path, error: None)  # gone since: nothing to mend
     return sorted(fixed)
 
 
@@ -49,25 +45,20 @@ def _fixable(data: bytes, path: str) -> list[Problem]:
 
 def _step(data: bytes, path: str, problem: Problem) -> bytes:
     try:
-        text = data.decode()
         if problem.check == "front-matter":
-            return frontmatter.edit(text, {"title": parse_note(data, path)[0].title}).encode()
+            return edited(data, path, {"title": parse_note(data, path)[0].title})
+        text = data.decode()
     except (UnicodeDecodeError, KbError):
         return data
-    lines = text.split("\n")
-    if 1 <= problem.line <= len(lines):
-        lines[problem.line - 1] = _quoted(lines[problem.line - 1])
-    return "\n".join(lines).encode()
-
-
-def _quoted(line: str) -> str:
-    """`key: value` with the value quoted; `tags: #a #b` as a list."""
-    m = re.match(r"([^:\s][^:]*?[ \t]*:[ \t]+)(.*?)([ \t\r]*)$", line)
-    if not m:
-        return line
-    key, value = m[1].partition(":")[0].strip(), m[2]
-    if key == "tags" and value.startswith("#"):
-        return f"{m[1]}[{', '.join(value.replace('#', ' ').replace(',', ' ').split())}]{m[3]}"
-    if link := re.match(r"(\[\[[^\[\]]+\]\])(\s+#.*)?$", value):
-        return f'{m[1]}"{link[1]}"{link[2] or ""}{m[3]}'
-    return f"{m[1]}{frontmatter.scalar(value)}{m[3]}"
+    lines = [f"{line}\n" for line in text.split("\n")]
+    at = problem.line - 1
+    if not 0 <= at < len(lines):
+        return data
+    key = next((found for line in reversed(lines[: at + 1]) if (found := key_of(line))), "")
+    if problem.check == "duplicate-key":
+        front = frontmatter.split(text)
+        head = len(front.opening)
+        kept = "".join(frontmatter.without_spare(front.lines, key))
+        return (text[:head] + kept + text[head + sum(map(len, front.lines)) :]).encode()
+    lines[at] = mended(lines[at], key)
+    return "".join(lines)[:-1].encode()

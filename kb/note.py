@@ -10,9 +10,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from kb import frontmatter
-from kb.ids import ARXIV_ID, DOI, Source, identify, slug
+from kb.id_rules import ARXIV_ID, WHOLE_DOI, isbn13
+from kb.ids import PAPER_KEYS, Source, identify, slug
 from kb.links import Link, find_links
 from kb.problem import Level, Problem
+from kb.traps import lost
 
 FOLDERS = {  # where a kind's notes are filed
     "paper": "papers", "talk": "talks", "lecture": "talks", "course": "courses", "post": "posts", "thread": "posts",
@@ -110,9 +112,22 @@ def _arxiv(value: Any) -> str:
 
 def _doi(value: Any) -> str:
     text = re.sub(r"^(doi:\s*|https?://(dx\.)?doi\.org/)", "", _text(value), flags=re.I)
-    if not re.fullmatch(DOI, text):
+    if not re.fullmatch(WHOLE_DOI, text):
         raise ValueError("a DOI like 10.1000/182")
     return text
+
+
+def _pmid(value: Any) -> str:
+    text = re.sub(r"^(pmid:?\s*|https?://pubmed\.ncbi\.nlm\.nih\.gov/)", "", _text(value), flags=re.I).rstrip("/")
+    if not re.fullmatch(r"\d{1,8}", text, re.ASCII):
+        raise ValueError("a PubMed id like 23193287")
+    return text
+
+
+def _isbn(value: Any) -> str:
+    if not (isbn := isbn13(re.sub(r"^isbn(-1[03])?:?", "", _text(value), flags=re.I))):
+        raise ValueError("an ISBN with its right check digit, in quotes")
+    return isbn
 
 
 def _url(value: Any) -> str:
@@ -141,15 +156,22 @@ def _mapping(value: Any) -> dict[str, str]:
 SCHEMA: dict[str, _Parser] = {  # in the order in which new keys are written
     "title": _text, "kind": _choice(*KINDS, PAGE), "part_of": _text, "status": _choice(*STATUSES), "at": _text,
     "authors": _authors, "year": _year, "venue": _text, "arxiv": _arxiv, "doi": _doi, "acl": _text, "openreview": _text,
-    "url": _url, "pdf": _url, "code": _url, "video": _url, "slides": _url, "paperpile": _url, "seen": _urls,
+    "pmid": _pmid, "s2": _text, "openalex": _text, "isbn": _isbn,
+    "url": _url, "pdf": _url, "code": _url, "video": _url, "slides": _url, "paperpile": _url, "also": _urls,
+    "seen": _urls,
     "added": _date, "started": _date, "finished": _date, "published": _published,
     "tags": _tags, "aliases": _texts, "repro": _text, "cite": _text, "rating": _rating, "private": _flag,
     "incomplete": _text, "imported": _texts, "wanted": _texts, "abstract": _text, "results": _results,
     "bibtex": _mapping,
 }  # fmt: skip
 KEY_ORDER = tuple(SCHEMA)
-ID_KEYS = ("arxiv", "doi", "acl", "openreview", "url", "code", "video", "pdf", "slides", "seen", "paperpile")
-WORK_KEYS = ("arxiv", "doi", "acl", "openreview", "url", "code", "video", "pdf")  # who shares one is one work
+ID_KEYS = (*PAPER_KEYS, "url", "code", "video", "pdf", "also", "slides", "seen", "paperpile")
+WORK_KEYS = (*PAPER_KEYS, "url", "code", "video", "pdf")  # who shares one is one work
+TEXT_KEYS = frozenset(  # whose values are text, whatever YAML would make of them
+    key
+    for key, parser in SCHEMA.items()
+    if parser in (_text, _texts, _tags, _authors, _mapping, _arxiv, _doi, _pmid, _isbn)
+)
 FOREIGN = {"cssclasses", "description", "template", "hide", "search", "icon", "publish", "permalink", "comments"}
 
 
@@ -201,12 +223,9 @@ class Note:
 
     def sources(self) -> list[Source]:
         """Every id and link by which the work is known."""
-        found = []
-        for key in WORK_KEYS:
-            if value := self.meta.get(key):
-                source = identify(str(value)) if key not in ("arxiv", "doi", "acl", "openreview") else None
-                found.append(source or Source(key, str(value)))
-        return found
+        named = [(key, str(self.meta[key])) for key in WORK_KEYS if self.meta.get(key)]
+        found = [_source(key, value) for key, value in named]
+        return found + [_source("url", str(url)) for url in self.meta.get("also") or []]
 
     def as_json(self) -> dict[str, Any]:
         """A row of `kb list --json`: what is known, nothing else."""
@@ -217,6 +236,14 @@ class Note:
             | {k: v for k, v in known.items() if k not in row}
             | ({"authors": self.authors} if known.get("authors") else {})
         )
+
+
+def _source(key: str, value: str) -> Source:
+    """What stands under a key of WORK_KEYS. arXiv's own DOI of a paper is its arXiv id."""
+    if "://" in value:
+        return identify(value) or Source(key, value)
+    found = identify(value) if key == "doi" else None
+    return found if found and found.key == "arxiv" else Source(key, value)
 
 
 def author_name(author: Any) -> str:
@@ -243,7 +270,9 @@ def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
     text, problems = _decode(data, path)
     front = frontmatter.split(text)
     raw, lines, faults = frontmatter.read(front)
-    problems += [Problem(path, f.line, f.check, f.message, f.hint, "error", f.fixable) for f in faults]
+    if all(fault.check != "yaml" for fault in faults):
+        faults += lost(front.lines, TEXT_KEYS)
+    problems += [Problem(path, f.line, f.check, f.message, f.hint, f.level, f.fixable) for f in faults]
     meta = _typed(raw, lines, path, problems)
     stem = PurePosixPath(path).stem
     if not front.closing and not front.faults:

@@ -57,17 +57,19 @@ def test_unresolved_links(vault: Path) -> None:
     assert found(vault) == [
         "warning notes/papers/denoising.md:5: link: [[densoising]] leads to no note (did you mean [[denoising]]?)",
         "warning notes/papers/denoising.md:7: link: [[nothing like it]] leads to no note"
-        " (write it: kb add, or list it under wanted:)",
+        " (write it: kb add REF --title 'nothing like it', or list it under wanted:)",
         "warning notes/papers/denoising.md:8: link: ../talks/y.md leads to no note"
-        " (write it: kb add, or list it under wanted:)",
+        " (write that file, or list it under wanted:)",
     ]
 
 
 def test_a_wanted_link_is_information(vault: Path) -> None:
     note(vault, "topics/x.md", "[[2025-08-08-some-file.md]] [[other]]\n", wanted="[2025-08-08-some-file.md]")
     assert found(vault) == [
-        "warning notes/topics/x.md:5: link: [[other]] leads to no note (write it: kb add, or list it under wanted:)",
-        "info notes/topics/x.md:5: wanted: no note yet for '2025-08-08-some-file.md' (write it: kb add)",
+        "warning notes/topics/x.md:5: link: [[other]] leads to no note"
+        " (write it: kb add REF --id other, or list it under wanted:)",
+        "info notes/topics/x.md:5: wanted: no note yet for '2025-08-08-some-file.md'"
+        " (write it: kb add REF --id 2025-08-08-some-file)",
     ]
 
 
@@ -146,8 +148,61 @@ def test_two_notes_of_one_work(vault: Path) -> None:
     note(vault, "talks/d.md", video="https://youtu.be/abc", at='"2:00"')
     assert found(vault) == [
         "warning notes/papers/b.md:4: duplicate-work: notes/papers/a.md is about the same work"
-        " (url: https://www.arxiv.org/abs/2006.11239v3) (make one note of the two)"
+        " (url: https://www.arxiv.org/abs/2006.11239v3) (kb merge a b)",
+        'info notes/papers/b.md:4: ids: url holds what belongs under arxiv (write arxiv: "2006.11239")',
     ]
+
+
+def test_works_that_share_a_place_are_not_one(vault: Path) -> None:
+    repo = "https://github.com/a/b"
+    note(vault, "papers/a.md", arxiv='"2006.11239"', code=repo)
+    note(vault, "papers/b.md", arxiv='"2006.11240"', code=repo)
+    note(vault, "code/c.md", code=repo)
+    note(vault, "papers/d.md", isbn='"9780262035613"')
+    note(vault, "papers/e.md", isbn='"9780262035613"')
+    assert found(vault) == []
+    note(vault, "papers/f.md", also="[https://arxiv.org/abs/2006.11240]")
+    assert found(vault) == [
+        "warning notes/papers/f.md:3: duplicate-work: notes/papers/b.md is about the same work"
+        " (also: arxiv:2006.11240) (kb merge b f)"
+    ]
+
+
+def test_works_that_are_probably_one(vault: Path) -> None:
+    title = "Learning to See in the Dark"
+    note(vault, "papers/a.md", title=title, authors="[Ann Lee]", year=2018, arxiv='"1805.01934"')
+    note(vault, "papers/b.md", title=title.upper(), authors="[A. Lee]", year=2018, venue="CVPR")
+    note(vault, "papers/c.md", title=title, authors="[Bo Li]", year=2018)
+    note(vault, "papers/d.md", title=title)
+    assert found(vault) == [
+        "warning notes/papers/b.md:2: duplicate-work: notes/papers/a.md is probably the same work, by title and author"
+        " (kb merge a b; if they are two works, give each its doi, arxiv or url)"
+    ]
+    assert quick(Library(vault), TODAY) == []
+
+
+def test_ids_that_do_not_belong_together(vault: Path) -> None:
+    note(vault, "papers/a.md", arxiv='"2006.11239"', url="https://arxiv.org/abs/2006.11240")
+    note(
+        vault, "papers/b.md", arxiv='"1706.03762"', url="https://arxiv.org/pdf/1706.03762v2", pdf="https://e.org/x.pdf"
+    )
+    note(vault, "papers/c.md", doi="10.1000/182", pdf="https://doi.org/10.1000/183")
+    note(vault, "papers/d.md", doi="10.48550/arXiv.2402.14905")
+    note(vault, "papers/e.md", arxiv="2013.12345")
+    assert found(vault) == [
+        "warning notes/papers/a.md:4: ids: url leads to https://arxiv.org/abs/2006.11240, and arxiv says 2006.11239"
+        " (mend the one that is wrong)",
+        "warning notes/papers/c.md:4: ids: pdf leads to https://doi.org/10.1000/183, and doi says 10.1000/182"
+        " (mend the one that is wrong)",
+        'info notes/papers/d.md:3: ids: doi holds what belongs under arxiv (write arxiv: "2402.14905")',
+        "error notes/papers/e.md:3: schema: arxiv: '2013.12345' is not an arXiv id in quotes, like \"2006.11239\""
+        ' (write an arXiv id in quotes, like "2006.11239")',
+    ]
+
+
+def test_an_alias_that_stands_twice(vault: Path) -> None:
+    note(vault, "papers/x.md", aliases="[One, two, one]")
+    assert found(vault) == ["warning notes/papers/x.md:3: alias: alias 'one' stands here twice (take one of them out)"]
 
 
 def test_aliases_that_lead_astray(vault: Path) -> None:
@@ -186,6 +241,8 @@ def test_dates_that_contradict(vault: Path) -> None:
     note(vault, "papers/b.md", status="to-read", finished="2025-01-01")
     note(vault, "papers/c.md", status="inbox", added="2026-03-02")
     note(vault, "papers/d.md", status="read")
+    note(vault, "papers/f.md", year=2062)
+    note(vault, "papers/g.md", year=2027)
     note(vault, "papers/e.md", status="reading", added="2026-03-01", published="2027-01-01", started="2025-01-01")
     assert found(vault) == [
         "warning notes/papers/a.md:5: dates: finished 2025-01-01, before it was started (2025-02-01)"
@@ -193,6 +250,7 @@ def test_dates_that_contradict(vault: Path) -> None:
         "warning notes/papers/b.md:4: dates: finished 2025-01-01, and still 'to-read'"
         " (set status: read, or remove the date)",
         "warning notes/papers/c.md:4: dates: added 2026-03-02 lies in the future (mend the date)",
+        "warning notes/papers/f.md:3: dates: year 2062 lies in the future (mend the year)",
     ]
 
 
@@ -262,6 +320,9 @@ def test_renderings() -> None:
         ("---\r\ntitle: @x: y\r\nyear: 2020\r\n---\r\n", '---\r\ntitle: "@x: y"\r\nyear: 2020\r\n---\r\n'),
         ("---\ntitle: A: B\nvenue: C: D\n# kept\n---\n", '---\ntitle: "A: B"\nvenue: "C: D"\n# kept\n---\n'),
         ("---\ntitle: x\ntags: #ml #vision\n---\n", "---\ntitle: x\ntags: [ml, vision]\n---\n"),
+        ("---\ntitle: x\narxiv: 2409.17100  # why\n---\n", '---\ntitle: x\narxiv: "2409.17100"  # why\n---\n'),
+        ("---\r\ntitle: x\r\narxiv: 0704.0001\r\n---\r\n", '---\r\ntitle: x\r\narxiv: "0704.0001"\r\n---\r\n'),
+        ("---\ntitle: No\nvenue: 1e3\nat: 12:30\n---\n", '---\ntitle: "No"\nvenue: "1e3"\nat: "12:30"\n---\n'),
         ("---\ntitle: #1 in sales\n---\n", '---\ntitle: "#1 in sales"\n---\n'),
         ("---\ntitle: x\npart_of: [[a]] # c\n---\n", '---\ntitle: x\npart_of: "[[a]]" # c\n---\n'),
         ("# Only: text\n\nWords.", '---\ntitle: "Only: text"\n---\n# Only: text\n\nWords.'),
@@ -280,6 +341,26 @@ def test_fixes(vault: Path, before: str, after: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("tags: [no, ml,  1.10 ,'off']", 'tags: ["no", ml,  "1.10" ,\'off\']'),
+        ("aliases:\n  - 017   # of old\n  - b", 'aliases:\n  - "017"   # of old\n  - b'),
+        ("bibtex: {number: 01, pages: 12:30}", 'bibtex: {number: "01", pages: "12:30"}'),
+        ("aliases:\n- #one\n- [[two]]", 'aliases:\n- "#one"\n- "[[two]]"'),
+        ("part_of: [[a]] of it", 'part_of: "[[a]] of it"'),
+        ("status: read\nyear: 2020\nstatus:  read", "status: read\nyear: 2020"),
+        ("year:\nvenue: A\nyear: 2020", "venue: A\nyear: 2020"),
+        ("year: 2020\nvenue: A: B\nat: no\nyear:", 'year: 2020\nvenue: "A: B"\nat: "no"'),
+    ],
+)
+def test_fixes_of_values(vault: Path, before: str, after: str) -> None:
+    file = write(vault, "papers/x.md", f"---\ntitle: x\n{before}\n---\nbody\n")
+    assert fix(Library(vault))
+    assert file.read_text() == f"---\ntitle: x\n{after}\n---\nbody\n"
+    assert [p for p in check(Library(vault), TODAY) if p.fixable] == []
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "---\ntitle: x\n",
@@ -287,6 +368,8 @@ def test_fixes(vault: Path, before: str, after: str) -> None:
         "---\ntitle: x\nyear: soon\n---\n",
         "---\ntitle: &a x\n---\n",
         "---\nyear: 2020\n---\n",
+        "---\ntitle: x\nyear: 2020\nyear: 2021\n---\n",
+        "---\ntitle: x\ntags:\n  - a\ntags:\n---\n",
     ],
 )
 def test_what_needs_a_person_is_left_alone(vault: Path, text: str) -> None:

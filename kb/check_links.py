@@ -1,0 +1,82 @@
+"""Links that lead nowhere: what `kb check` and a build of the site both say of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from kb.ids import slug
+from kb.index import name_key
+from kb.library import Library
+from kb.problem import Problem
+
+
+def unresolved_links(library: Library) -> Iterator[Problem]:
+    """Links to notes that are not there; those an importer carried over are wanted, not wrong. A file beside the note,
+    any file under notes/ by its name, and the index pages of the site are there."""
+    sql = """SELECT path, key, target, line, wiki, meta FROM links JOIN notes USING(n)
+             WHERE NOT EXISTS (SELECT 1 FROM names WHERE name = key) ORDER BY path, line"""
+    rows = library.index.rows(sql)
+    names = [name for name, rank, _ in library.index.names() if rank] if rows else []
+    near = cache(lambda key: _near(key, names))
+    files = cache(lambda: _file_names(library.root))
+    pages = cache(lambda: _generated(library))
+    for path, key, target, line, wiki, meta in rows:
+        if _is_file(library.root, path, target, wiki) or (wiki and "." in target and target.casefold() in files()):
+            continue
+        if not wiki and key in pages():
+            continue
+        shown = f"[[{target}]]" if wiki else target
+        if name_key(target) in {name_key(w) for w in json.loads(meta).get("wanted") or []}:
+            yield Problem(path, line, "wanted", f"no note yet for '{target}'", _remedy(target, wiki), "info")
+            continue
+        hint = near(key) or f"{_remedy(target, wiki)}, or list it under wanted:"
+        yield Problem(path, line, "link", f"{shown} leads to no note", hint, "warning")
+
+
+def _remedy(target: str, wiki: bool) -> str:
+    """How to make the note that a link looks for."""
+    name = target.removesuffix(".md")
+    if not wiki or "/" in name:
+        return "write that file"
+    option = f"--id {name}" if slug(name, 250) == name else f"--title '{name}'".replace("\n", " ")
+    return f"write it: kb add REF {option}"
+
+
+def _is_file(root: Path, source: str, target: str, wiki: bool) -> bool:
+    """True for [[figure.png]]: an attachment beside the note or at its path under notes/."""
+    if not wiki or "." not in target or target.startswith("/") or ".." in target:
+        return False
+    return ((root / source).parent / target).is_file() or (root / "notes" / target).is_file()
+
+
+def _file_names(root: Path) -> set[str]:
+    """The names of all that lies under notes/ and is no note."""
+    found: set[str] = set()
+    for _, folders, files in os.walk(root / "notes"):
+        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+        found |= {file.casefold() for file in files if not file.endswith(".md") and not file.startswith(".")}
+    return found
+
+
+def _generated(library: Library) -> set[str]:
+    """The index pages that a build makes, as links look for them."""
+    from kb.claim_pages import reproductions
+    from kb.pages import generated_pages, visible
+
+    public = visible(library)
+    return {name_key(uri) for uri in generated_pages(public, reproductions(public, library.results))}
+
+
+def _near(key: str, names: Sequence[str]) -> str:
+    from rapidfuzz import fuzz, process
+
+    stem = posixpath.basename(key)
+    near = process.extract(stem, names, scorer=fuzz.ratio, score_cutoff=70, limit=2)
+    if not near:
+        return ""
+    return "did you mean " + " or ".join(dict.fromkeys(f"[[{name}]]" for name, _, _ in near)) + "?"
