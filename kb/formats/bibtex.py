@@ -1,129 +1,188 @@
-"""BibTeX and BibLaTeX: entries -> front matter, and a note -> its entry."""
+"""BibTeX and BibLaTeX, as JabRef, Zotero, Paperpile, Mendeley and BibDesk write them: entries -> records."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from kb.formats.bibtex_syntax import MONTHS, raw_entries
-from kb.formats.latex import decode, decode_letters, encode
-from kb.ids import Source, fold, identify
+from kb.formats.bibtex_syntax import RawEntry, read_bibliography
+from kb.formats.jabref import group_paths
+from kb.formats.latex import decode, decode_letters
+from kb.formats.records import (
+    Record,
+    added_day,
+    endless,
+    front_matter,
+    links_of,
+    person,
+    status_of,
+    tag_of,
+    tags_and_status,
+    text_of,
+    unread,
+)
 from kb.problem import Problem
-from kb.sources import Metadata, guess_kind
 
-if TYPE_CHECKING:
-    from kb.note import Note
-
-_KINDS = {"book": "book", "software": "code", "dataset": "dataset", "video": "talk"}
-_BY_LINK = {"misc", "online", "electronic", "www"}  # the kind is that of what they point to
-_IGNORED = {"file", "owner", "timestamp", "bdsk-url-1", "mendeley-groups", "date-added", "date-modified"}
-_TOLD = {"title", "subtitle", "readstatus", "year", "date", "month", "abstract", "keywords", "keyword", "tags"}
-_READ_STATUS = {"read": "read", "skimmed": "reading"}  # JabRef's words
-
-
-@dataclass
-class Item:
-    """One entry as front matter, and the line its text begins on."""
-
-    line: int
-    meta: Metadata = field(default_factory=dict)
+_OWN = {  # what programs keep for themselves: paths of this machine, dates of their files, orders of their windows
+    "file", "owner", "timestamp", "mendeley-groups", "mendeley-tags", "date-added", "date-modified", "dateadded",
+    "datemodified", "creationdate", "modificationdate", "groups", "crossref", "xdata", "ids", "xref", "local-url",
+    "__markedentry", "bdsk-file-1", "bdsk-color", "sortkey", "readstatus", "read", "priority", "ranking", "rating",
+    "read_status", "read_status_date", "status", "relevance", "qualityassured", "printed",
+}  # fmt: skip
+_ADDED = ("date-added", "dateadded", "creationdate", "timestamp")
+_LISTS = ("keywords", "keyword", "tags", "mendeley-tags")
+_NOTES = ("annote", "annotation", "comment", "review", "notes")
+_VERBATIM = ("url", "doi", "eprint", "pdf", "pmid", "isbn")
 
 
-def read(text: str, path: str = "(bibtex)") -> tuple[list[Item], list[Problem]]:
+def read(text: str, path: str = "(bibtex)") -> tuple[list[Record], list[Problem]]:
     """The entries of a bibliography; errors are entries that could not be read, warnings those read in part."""
-    entries, problems = raw_entries(text, path)
-    parents = {entry.key: entry.fields for entry in entries if entry.key}
-    items = []
-    for entry in entries:
-        item = Item(entry.line, _metadata(entry.kind, entry.key, _inherit(entry.fields, parents)))
-        if item.meta.get("title"):
-            items.append(item)
-        else:
-            message = f"entry '{entry.key}' has no title"
-            problems.append(Problem(path, entry.line, "bibtex", message, "add a title field"))
-    return items, sorted(problems)
+    records, problems = _records(text, path)
+    return [record for record in records if not record.fault], sorted(problems)
+
+
+def read_file(data: bytes, name: str) -> tuple[list[Record], list[Problem]]:
+    """The records of a .bib file, with those that cannot be read."""
+    said = re.search(rb"(?m)^[ \t]*%[ \t]*Encoding:[ \t]*([\w-]{1,40})", data[:2000])  # JabRef's first line
+    text, problems = text_of(data, name, "bibtex", said[1].decode() if said else "")
+    if fault := endless(text, name, "bibtex"):
+        return [fault[0]], [*problems, fault[1]]
+    records, more = _records(text, name)
+    return records, sorted(problems + more)
+
+
+def _records(text: str, path: str) -> tuple[list[Record], list[Problem]]:
+    found = read_bibliography(text, path)
+    problems = list(found.problems)
+    parents = {entry.key: entry.fields for entry in found.entries if entry.key}
+    groups = group_paths(found.comments)
+    records = [Record(lines.start, end=lines.stop - 1, fault=fault) for lines, fault in found.faults]
+    for entry in found.entries:
+        if entry.kind == "xdata":  # fields for other entries, and no work
+            continue
+        record = _record(entry, _inherit(entry.fields, parents), groups)
+        if not record.meta.get("title"):
+            name = entry.key or entry.kind
+            record, problem = unread(
+                path, entry.line, "bibtex", f"entry '{name}' has no title", "add a title field", entry.end
+            )
+            problems.append(problem)
+        records.append(record)
+    problems = [replace(problem, message=" ".join(problem.message.split())) for problem in problems]
+    return sorted(records, key=lambda record: record.line), problems
 
 
 def _inherit(raw: Mapping[str, str], parents: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """What a crossref gives: the parent's fields where the entry has none, its title as the book's."""
+    """What a crossref or xdata gives: the parent's fields where the entry has none, its title as the book's."""
+    shared: dict[str, str] = {}
+    for key in reversed(raw.get("xdata", "").split(",")):
+        shared |= parents.get(key.strip(), {})
     parent = dict(parents.get(raw.get("crossref", ""), {}))
     if "title" in parent:
         parent.setdefault("booktitle", parent.pop("title"))
-    return parent | dict(raw)
+    for own in ("groups", "readstatus", "isbn", "doi", "url", "author", *_LISTS, *_NOTES) if parent else ():
+        parent.pop(own, None)  # what is said of the whole book is not said of its part
+    return shared | parent | dict(raw)
 
 
-def _metadata(entry: str, key: str, raw: Mapping[str, str]) -> Metadata:
-    left = {name: value for name, value in raw.items() if name not in _IGNORED and name != "crossref" and value.strip()}
-    text = {
-        name: value if name in ("url", "doi") else decode(value) for name, value in left.items() if name != "author"
-    }
-    source, venue, used = _ids(left, text)
-    title = ": ".join(filter(None, (text.get("title"), text.get("subtitle")))) or text.get("booktitle")
-    year, published = _when(text)
-    tags = re.split(r"[,;]", text.get("keywords") or text.get("keyword") or text.get("tags") or "")
-    meta: Metadata = {
-        "title": title,
-        "kind": _kind(source) if entry in _BY_LINK else _KINDS.get(entry, "paper"),
-        "status": _READ_STATUS.get(text.get("readstatus", "")),
-        "authors": list(_authors(left.get("author", ""))),
-        "year": year,
-        "venue": venue,
-        **source,
-        "published": published if published != str(year) else None,
-        "tags": [tag for word in tags if (tag := "-".join(fold(word).split()))],
-        "cite": key,
-        "abstract": text.get("abstract"),
-    }
-    more = {name: value for name, value in text.items() if name not in _TOLD | used}
-    return {k: v for k, v in meta.items() if v} | {"bibtex": {"entry": entry, **dict(sorted(more.items()))}}
+def _record(entry: RawEntry, raw: Mapping[str, str], groups: Mapping[str, list[str]]) -> Record:
+    left = {name: value for name, value in raw.items() if name not in _OWN and value.strip()}
+    text = {name: value if name in _VERBATIM else decode(value) for name, value in left.items() if name != "author"}
+    ids, venue, used, more = _ids(entry.kind, left, text)
+    words = [w for name in _LISTS for w in re.split(r"[,;]", decode(raw.get(name, "")))]
+    tags, tagged = tags_and_status(words)
+    collections = [groups_of for name in _split_groups(raw) for groups_of in groups.get(name, [name])]
+    collections += groups.get(f"\0{entry.key}", [])
+    tags += [t for name in collections if (t := tag_of(name))]
+    meta = front_matter(
+        entry.kind,
+        {k: v for k, v in text.items() if k not in (*_LISTS, *_NOTES)},
+        _authors(left.get("author", "")),
+        ids,
+        venue,
+        used,
+        also=more,
+        added=added_day(*(decode(raw.get(name, "")) for name in _ADDED)),
+        tags=list(dict.fromkeys(tags)),
+        cite=entry.key,
+        **_state(raw, tagged),
+    )
+    body = "\n\n".join(_plain_note(raw[name]) for name in _NOTES if raw.get(name, "").strip())
+    return Record(entry.line, meta, entry.end, entry.key, body)
 
 
-def _kind(source: Mapping[str, str]) -> str:
-    """The kind of a @misc or @online: by what it points to."""
-    key = next((k for k in ("arxiv", "doi", "acl", "openreview", "code", "video", "url") if source.get(k)), "")
-    return guess_kind(Source(key, source[key])) if key else "paper"
+def _state(raw: Mapping[str, str], tagged: str) -> dict[str, Any]:
+    """Status, rating and when: JabRef's readstatus, ranking and printed words, BibDesk's read and rating."""
+    word = decode(raw.get("readstatus") or raw.get("read_status") or raw.get("status") or "")
+    flag = decode(raw.get("read", "")).lower()
+    status = status_of(word) or ({"1": "read", "true": "read", "0": ""}.get(flag) or status_of(flag)) or tagged
+    m = re.fullmatch(r"(?:rank)?([1-5])", decode(raw.get("ranking") or raw.get("rating") or "").strip())
+    found: dict[str, Any] = {"status": status, "rating": int(m[1]) if m else None}
+    day = added_day(decode(raw.get("read_status_date", "")))
+    if day and status in ("read", "reading"):
+        found["finished" if status == "read" else "started"] = day
+    return found
 
 
-def _ids(raw: Mapping[str, str], text: Mapping[str, str]) -> tuple[dict[str, str], str, set[str]]:
-    """The ids and links of an entry, its venue, and the fields that are told by those."""
-    found: dict[str, str] = {}
-    used: set[str] = set()
+def _split_groups(raw: Mapping[str, str]) -> list[str]:
+    """The groups of an entry: JabRef's with commas, Mendeley's with semicolons or commas; and its priority as one."""
+    names = [
+        n.strip() for key in ("groups", "mendeley-groups") for n in re.split(r"(?<!\\)[,;]", decode(raw.get(key, "")))
+    ]
+    priority = decode(raw.get("priority", "")).strip()
+    return [n for n in (*names, priority) if n]
+
+
+def _plain_note(latex: str) -> str:
+    """A note as Markdown: paragraphs and lines as they stand, LaTeX and HTML turned into marks."""
+    from kb.formats.rich_text import is_html, to_markdown
+
+    if is_html(latex):
+        return to_markdown(re.sub(r"\\([%&_#$])", r"\1", latex))
+    lines = [decode(line) for line in latex.replace("\\par ", "\n\n").split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _ids(
+    entry: str, raw: Mapping[str, str], text: Mapping[str, str]
+) -> tuple[dict[str, str], str, set[str], list[str]]:
+    """The ids and links of an entry, its venue, the fields that are told by those, further links."""
     shown = re.findall(r"https?://[^\s{}]+", raw.get("howpublished", ""))
-    references = {"doi": raw.get("doi", ""), "url": raw.get("url", ""), **{link: link for link in shown}}
-    if text.get("archiveprefix", text.get("eprinttype", "arxiv")).lower() == "arxiv":
-        references = {"eprint": text.get("eprint", ""), **references}
-    for name, reference in references.items():
-        source = identify(re.sub(r"\\(?=[_&%#~])|[{}]", "", reference))
-        if source and source.key not in found:
-            found[source.key] = source.value
-        used |= {name} if source else set()
-    if "eprint" in used and "arxiv" in found:
+    extra = {name: value for name, value in raw.items() if name.startswith("bdsk-url")}
+    references = {"doi": raw.get("doi", ""), "url": raw.get("url", ""), **extra, **{link: link for link in shown}}
+    archive = text.get("archiveprefix", text.get("eprinttype", "arxiv")).lower()
+    if archive in ("arxiv", "pmid", "pubmed"):
+        prefix = "" if archive == "arxiv" else "pmid:"
+        references = {"eprint": f"{prefix}{text.get('eprint', '')}", **references}
+    references |= {"arxiv": raw.get("arxiv", raw.get("arxivid", "")), "pmid": _prefixed("pmid", raw)}
+    references |= {"isbn": _prefixed("isbn", raw)} if entry == "book" else {}
+    references |= {"pdf": raw.get("pdf", "")}
+    bare = {name: re.sub(r"\\(?=[_&%#~])|[{}]", "", value) for name, value in references.items()}
+    found, more, used = links_of(bare)
+    used |= {name for name in extra} | ({"arxivid"} if "arxiv" in used else set())
+    if "eprint" in used and ("arxiv" in found or "pmid" in found):
         used |= {"archiveprefix", "eprinttype", "primaryclass", "eprintclass"}
-    if re.fullmatch(r"\\url\{[^{}]*\}|https?://\S+", raw.get("howpublished", "")):
+    if re.fullmatch(r"\\url\{[^{}]*\}|https?://\S+", raw.get("howpublished", "").strip()):
         used |= {"howpublished"}
+    venue, told = _venue(found, text)
+    return found, venue, used | told, more
+
+
+def _prefixed(name: str, raw: Mapping[str, str]) -> str:
+    return f"{name}:{raw[name]}" if raw.get(name) else ""
+
+
+def _venue(found: dict[str, str], text: Mapping[str, str]) -> tuple[str, set[str]]:
+    """The place of publication; arXiv is none, and the id that stands in its name is the work's."""
     place = next((n for n in ("booktitle", "journal", "journaltitle") if text.get(n)), "")
     if m := re.search(r"\barxiv:?\s*(?:preprint\s*)?(?:arxiv:)?\s*(\d{4}\.\d{4,5})", text.get(place, ""), re.I):
         found.setdefault("arxiv", m[1])
-        return found, "", used | {place, "volume"}
+        return "", {place, "volume"}
     if "arxiv" in found and re.fullmatch(r"(?i)(arxiv|corr|arxiv\.org|arxiv e-prints)", text.get(place, "")):
-        return found, "", used | {place}
-    return found, text.get(place, ""), used
-
-
-def _when(text: Mapping[str, str]) -> tuple[int | None, str]:
-    """The year, and as much of the date as is told: '2020-06-19', '2020-06'."""
-    date = re.match(r"[12]\d{3}(-(0[1-9]|1[0-2])(-([0-2]\d|3[01]))?)?", text.get("date", ""))
-    if date:
-        return int(date[0][:4]), date[0]
-    m = re.search(r"(?<!\d)[12]\d{3}(?!\d)", text.get("year", ""))
-    if not m:
-        return None, ""
-    month = re.match(r"\d{1,2}|[a-z]{3}|", text.get("month", "").lower())
-    word = month[0] if month else ""
-    number = MONTHS.index(word) + 1 if word in MONTHS else int(word) if word.isdigit() else 0
-    return int(m[0]), f"{m[0]}-{number:02}" if 1 <= number <= 12 else m[0]
+        return "", {place}
+    return text.get(place, ""), set()
 
 
 def _authors(value: str) -> Iterator[Any]:
@@ -132,84 +191,26 @@ def _authors(value: str) -> Iterator[Any]:
 
     people = decode_letters(" ".join(value.split()))
     for name in split_multiple_persons_names(people) if people else []:
-        if re.fullmatch(r"\{[^{}]*\}", name):
-            literal = decode(name)
-            yield {"literal": literal} if " " in literal else literal
+        if _is_braced(name):
+            yield person("", literal=decode(name))
+            continue
+        if re.search(r"\b(family|given)(-i)?\s*=", name):  # BibLaTeX's extended names: family=Sartre, given=Jean
+            said = dict(re.findall(r"(family|given|suffix|prefix)\s*=\s*\{?([^,{}]*)", name))
+            family = f"{decode(said.get('prefix', ''))} {decode(said.get('family', ''))}".strip()
+            yield person(family, decode(said.get("given", "")), decode(said.get("suffix", "")))
             continue
         parts = parse_single_name_into_parts(name, strict=False)
         given, von, last, suffix = (decode(" ".join(p)) for p in (parts.first, parts.von, parts.last, parts.jr))
         family = f"{von} {last}".strip()
-        if suffix or (given and " " in family):
-            yield {k: v for k, v in (("family", family), ("given", given), ("suffix", suffix)) if v}
-        elif given or family:
-            yield f"{given} {family}".strip()
+        if given or family:
+            yield person(family, given, suffix)
 
 
-# Writing
-
-
-def entry(note: Note) -> str:
-    """A note as one BibTeX entry."""
-    extra = {str(k): str(v) for k, v in (note.meta.get("bibtex") or {}).items()}
-    kind, venue = extra.pop("entry", "") or _entry_type(note, extra), str(note.meta.get("venue", ""))
-    place = {"article": "journal", "inproceedings": "booktitle", "incollection": "booktitle"}.get(kind, "howpublished")
-    if venue and not extra.keys() & {"journal", "journaltitle", "booktitle"}:
-        extra.setdefault(place, venue)
-    published = str(note.meta.get("published", ""))
-    authors = " and ".join(_name(a) for a in note.meta.get("authors") or [])
-    fields = {"title": encode(note.title, title=True), "author": authors}
-    fields |= {k: encode(extra.pop(k)) for k in ("journal", "journaltitle", "booktitle") if k in extra}
-    fields["year"] = str(note.year or "")
-    if published[:4] == fields["year"] and len(published) > 4:
-        fields["month"] = MONTHS[int(published[5:7]) - 1]
-    fields |= {k: encode(v) for k, v in sorted(extra.items())}
-    lines = [f"  {k} = {v if k == 'month' else f'{{{v}}}'},\n" for k, v in (fields | _id_fields(note)).items() if v]
-    return f"@{kind}{{{cite_key(note)},\n{''.join(lines)}}}\n"
-
-
-def _entry_type(note: Note, extra: Mapping[str, str]) -> str:
-    if note.kind == "book":
-        return "book"
-    if "booktitle" in extra:
-        return "inproceedings"
-    venue = note.meta.get("venue", "")
-    if note.kind != "paper" or not (venue or "journal" in extra):
-        return "misc"
-    journal = r"(?i)\b(journal|transactions|letters|annals|review|nature|science|t?jmlr|tmlr|tacl|pnas|magazine)\b"
-    return "article" if "journal" in extra or re.search(journal, str(venue)) else "inproceedings"
-
-
-def _id_fields(note: Note) -> dict[str, str]:
-    meta = note.meta
-    links = (meta.get(k) for k in ("url", "code", "video"))
-    fields = {"doi": str(meta.get("doi", "")), "url": re.sub(r"[{}\s]", "", next((str(x) for x in links if x), ""))}
-    if arxiv := meta.get("arxiv"):
-        fields |= {"eprint": str(arxiv), "archiveprefix": "arXiv"}
-    return fields
-
-
-def _name(author: Any) -> str:
-    """One author for BibTeX."""
-    if not isinstance(author, Mapping):
-        return _kept_whole(" ".join(str(author).split()))
-    if author.get("literal"):
-        return f"{{{encode(str(author['literal']))}}}"
-    family, suffix, given = (_kept_whole(str(author.get(k) or "")) for k in ("family", "suffix", "given"))
-    return ", ".join([family, suffix, given] if suffix else [family, given] if given else [family])
-
-
-def _kept_whole(name: str) -> str:
-    """A name or part of one, in braces where a comma, an 'and' or a mark of TeX would have it taken apart."""
-    return f"{{{encode(name)}}}" if re.search(r"(?i)[,\\{}~^&%$#_]|\band\b", name) else encode(name)
-
-
-def cite_key(note: Note) -> str:
-    """`cite`, or family name, year and the first word of the title that means something: ho2020denoising."""
-    if cite := re.sub(r"[^\w:.+/-]", "", str(note.meta.get("cite", ""))):
-        return cite
-    first = (note.meta.get("authors") or [""])[0]
-    family = first.get("family") or first.get("literal") if isinstance(first, Mapping) else str(first).split(" ")[-1]
-    words = re.findall(r"[a-z0-9]+", fold(note.title).encode("ascii", "ignore").decode())
-    word = next((w for w in words if w not in ("a", "an", "the", "on", "of", "in", "for", "to")), "")
-    who = re.sub(r"[^a-z0-9]", "", fold(str(family)).encode("ascii", "ignore").decode())
-    return f"{who}{note.year or ''}{word}" or note.id
+def _is_braced(name: str) -> bool:
+    """Whether one pair of braces holds all of a name: `{Universit{\\"a}t}`, not `{A}b{C}`."""
+    depth = 0
+    for n, c in enumerate(name):
+        depth += (c == "{") - (c == "}") if name[n - 1 : n] != "\\" else 0
+        if depth == 0:
+            return n == len(name) - 1 and c == "}"
+    return False

@@ -4,45 +4,87 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kb.formats.days import MONTHS
 from kb.problem import Level, Problem
 
 if TYPE_CHECKING:
     from bibtexparser.model import Block, Entry, Field
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _BARE = re.compile(r"[^\s{}\",=#]+")
+_KEYLESS = re.compile(  # `@article{` and its first field, without a key and the comma after it
+    r"(?mi)^([ \t]*@[ \t]*(?!(?:comment|string|preamble)\b)[a-z]+\s{0,9}\{)"
+    r"(?=\s{0,99}[\w-]{1,40}\s{0,9}=\s{0,9}[{\"\d])"
+)
+
+_BRACELESS = re.compile(r"(?i)@\s*(?!(?:comment|string|preamble)\b)(\w+)\s*,?\s*[\w-]+\s*=")  # `@article, title =`
 
 
 @dataclass(frozen=True)
 class RawEntry:
-    """One entry: its fields are LaTeX without delimiters; `key` is empty where another entry has it already."""
+    """One entry, on the lines `line` to `end`: its fields are LaTeX without delimiters; `key` is empty where another
+    entry has it already."""
 
     line: int
+    end: int
     kind: str
     key: str
     fields: dict[str, str]
 
 
-def raw_entries(text: str, path: str) -> tuple[list[RawEntry], list[Problem]]:
-    """Every entry that can be read, in the order of the text."""
-    problems: list[Problem] = []
-    found: list[RawEntry] = []
-    blocks = _split(text)
+@dataclass
+class Bibliography:
+    """A file: its entries in order, the lines of what could not be read with the reason, the comments of programs."""
+
+    entries: list[RawEntry] = field(default_factory=list)
+    faults: list[tuple[range, str]] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_bibliography(text: str, path: str) -> Bibliography:
+    """Every entry that can be read, and what is wrong with the others."""
+    found = Bibliography()
+    problems = found.problems
+    try:
+        blocks = _split(text)
+    except ValueError as error:
+        told = " ".join(str(error).split())[:80]
+        problems.append(Problem(path, 1, "bibtex", f"the file cannot be read: {told}", "look for an unclosed brace"))
+        found.faults.append((range(1, text.count("\n") + 2), str(problems[-1].message)))
+        return found
     macros = _macros(blocks)
     keys: dict[str, int] = {}
-    for block in blocks:
-        line = (block.start_line or 0) + 1
+    for block, end in zip(blocks, _ends(blocks, text), strict=True):
+        line, told_before = (block.start_line or 0) + 1, len(problems)
         entry = _entry_of(block, line, keys, path, problems)
         fields = _fields(entry, macros, path, problems) if entry else None
         if entry and fields is not None:
             key = "" if entry.key in keys else entry.key
-            found.append(RawEntry(line, entry.entry_type.lower(), key, fields))
+            found.entries.append(RawEntry(line, end, entry.entry_type.lower(), key, fields))
+        elif len(problems) > told_before:
+            found.faults.append((range(line, end + 1), f"{problems[-1].message} ({problems[-1].hint})"))
+        found.comments += [comment] if (comment := str(getattr(block, "comment", ""))) else []
         if entry:
             keys.setdefault(entry.key, line)
-    return found, problems
+    return found
+
+
+def _ends(blocks: list[Block], text: str) -> list[int]:
+    """The last line of each block. What follows a block that could not be read, up to the next entry, is its rest."""
+    from bibtexparser.model import ImplicitComment, ParsingFailedBlock
+
+    ends = []
+    for n, block in enumerate(blocks):
+        last = (block.start_line or 0) + 1 + (block.raw or "").rstrip().count("\n")
+        if type(block) is ParsingFailedBlock:
+            after = (b for b in blocks[n + 1 :] if not isinstance(b, ImplicitComment))
+            following = next(after, None)
+            last = (following.start_line or 0) if following else text.count("\n") + 1
+        ends.append(last)
+    return ends
 
 
 def _split(text: str) -> list[Block]:
@@ -51,7 +93,12 @@ def _split(text: str) -> list[Block]:
     from bibtexparser.splitter import Splitter
 
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)  # what it would print is told as Problems
-    return list(Splitter(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")).split().blocks)
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    splitter = Splitter(_KEYLESS.sub(r"\1,", plain))
+    try:
+        return list(splitter.split().blocks)
+    except Exception as error:  # the library's own mistakes: it raises what it calls its bugs
+        raise ValueError(str(error)) from None
 
 
 def _macros(blocks: list[Block]) -> dict[str, str]:
@@ -68,7 +115,13 @@ def _macros(blocks: list[Block]) -> dict[str, str]:
 
 def _entry_of(block: Block, line: int, keys: Mapping[str, int], path: str, problems: list[Problem]) -> Entry | None:
     """The entry in a block; what is wrong with the block as a whole goes to `problems`."""
-    from bibtexparser.model import DuplicateBlockKeyBlock, DuplicateFieldKeyBlock, Entry, ParsingFailedBlock
+    from bibtexparser.model import (
+        DuplicateBlockKeyBlock,
+        DuplicateFieldKeyBlock,
+        Entry,
+        ImplicitComment,
+        ParsingFailedBlock,
+    )
 
     def report(message: str, hint: str, level: Level = "error") -> None:
         problems.append(Problem(path, line, "bibtex", message, hint, level))
@@ -78,13 +131,18 @@ def _entry_of(block: Block, line: int, keys: Mapping[str, int], path: str, probl
     inner = getattr(block, "ignore_error_block", None)
     if isinstance(block, DuplicateBlockKeyBlock) and isinstance(inner, Entry):
         other = keys.get(inner.key, line)
-        report(f"key '{inner.key}' stands on line {other} too", "give one of the two another key", "warning")
+        if inner.key:
+            report(f"key '{inner.key}' stands on line {other} too", "give one of the two another key", "warning")
         return inner
     if isinstance(block, DuplicateFieldKeyBlock) and isinstance(inner, Entry):
         twice = ", ".join(sorted(block.duplicate_keys))
         report(f"entry '{inner.key}' has the field {twice} twice; the first is read", "keep one of the two", "warning")
         return inner
-    if isinstance(block, ParsingFailedBlock):
+    if isinstance(block, ImplicitComment) and (m := re.match(r"(\w+)\s*\{\s*([^\s,{}=]+)\s*,.*=", block.comment, re.S)):
+        report(f"'{m[1]}{{{m[2]}' looks like an entry without its @", f"write @{m[1]}{{{m[2]}")
+    elif isinstance(block, ImplicitComment) and (m := _BRACELESS.match(block.comment)):
+        report(f"'@{m[1]}' has no brace after it", f"write @{m[1]}{{key,")
+    elif isinstance(block, ParsingFailedBlock):
         m = re.match(r"@\s*(\w+)\s*[{(]\s*([^,\s{}]*)", block.raw or "")
         what = f"entry '{m[2]}'" if m else "an entry"
         reason = str(getattr(block.error, "abort_reason", block.error))

@@ -10,6 +10,8 @@ from kb.formats.hits import ROLES, link_meta
 from kb.formats.items import ABSTRACT, PAPER_SITES, PROGRESS, Item, kind_of, merge_meta
 from kb.formats.marks import is_date
 from kb.formats.outline import Entry
+from kb.formats.records import status_of, tag_of
+from kb.sources import kind_of as service_of
 
 
 def known_kind(item: Item, hint: str, in_course: bool) -> None:
@@ -19,6 +21,8 @@ def known_kind(item: Item, hint: str, in_course: bool) -> None:
     incomplete = next((k for k in PAPER_SITES if k in item.meta), "")
     if incomplete and not item.meta.get("authors"):
         item.meta["incomplete"] = incomplete
+    elif item.provisional and item.sources:
+        item.meta["incomplete"] = service_of(item.sources[0]).name
 
 
 def note_progress(item: Item) -> None:
@@ -35,6 +39,8 @@ def labelled(item: Item, name: str, value: str) -> bool:
         return _set(item, refs.DATES[name], m[1])
     if name in ("author", "authors", "year", "venue"):
         return _credited(item, name, value)
+    if name in ("status", "state", "rating", "tags"):
+        return _filed(item, name, value)
     if name not in ROLES or len(value.split()) > 6:
         return False
     ref = refs.parse_reference(value)
@@ -53,8 +59,21 @@ def _credited(item: Item, name: str, value: str) -> bool:
     if name.startswith("author"):
         return bool(authors_of(value)) and _set(item, "authors", authors_of(value))
     if name == "year":
-        return re.fullmatch(r"(19|20)\d\d", value) is not None and _set(item, "year", int(value))
+        return re.fullmatch(r"(1[5-9]|20)\d\d", value) is not None and _set(item, "year", int(value))
     return len(value.split()) <= 6 and "://" not in value and _set(item, "venue", value)
+
+
+def _filed(item: Item, name: str, value: str) -> bool:
+    """Take `Status: reading`, `Rating: 4` or `Tags: a, b` where the value is clear."""
+    if name == "rating":
+        return re.fullmatch(r"[1-5](/5)?", value) is not None and _set(item, "rating", int(value[0]))
+    if name == "tags":
+        item.meta["tags"] = list(
+            dict.fromkeys([*item.meta.get("tags", []), *filter(None, map(tag_of, value.split(",")))])
+        )
+        return True
+    item.meta["status"] = status_of(value) or item.meta.get("status", "")
+    return bool(status_of(value))
 
 
 def _set(item: Item, key: str, value: object) -> bool:

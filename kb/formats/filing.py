@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kb.formats import reference as refs
 from kb.formats.details import known_kind, labelled, note_parts, note_progress, take_abstract
-from kb.formats.hits import ROLES, is_bare_url, link_meta, role_line, title_from_url
+from kb.formats.hits import ROLES, is_bare_url, link_meta, role_line
 from kb.formats.items import (
     KIND_WORDS,
     PAPER_SITES,
@@ -22,9 +23,12 @@ from kb.formats.judging import groups, is_item, is_part
 from kb.formats.lines import Line
 from kb.formats.mojibake import repair
 from kb.formats.outline import Entry
+from kb.ids import SERVICES
+from kb.references import provisional_title
+from kb.sources.url_titles import url_title
 
 _LIST_LINE = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s")
-_NAMES = {"arxiv": "arXiv", "doi": "DOI", "acl": "ACL", "openreview": "OpenReview"}
+_LINKED = ("url", "code", "video", "slides", "seen")
 _STATUSES = {"x": "read", " ": "to-read", "/": "reading", "-": "dropped"}
 
 
@@ -107,6 +111,22 @@ class Filer:
         note_progress(item)
         return item
 
+    def row(self, line: Line, ref: refs.Reference, meta: dict[str, Any], said: list[str], context: Context) -> None:
+        """File one row of a table."""
+        item = self.item_of(ref, context)
+        item.part_of = context.part_of
+        self._entitle(item, ref, context)
+        tags = [*item.meta.get("tags", []), *meta.pop("tags", [])]
+        item.meta["tags"] = list(dict.fromkeys(tags))
+        status = meta.pop("status", "")
+        merge_meta(item.meta, {key: value for key, value in meta.items() if key not in item.meta or key in _LINKED})
+        item.body += [linked_image(text) for text in dict.fromkeys(said)]
+        item.body = [part for text in item.body for part in (text, "")][:-1]
+        known_kind(item, context.kind, bool(context.part_of))
+        self._status(item, ref, "", context)
+        item.meta["status"] = status or item.meta["status"]
+        self.file(item, context, line)
+
     def _gather(self, entry: Entry) -> tuple[refs.Reference, list[Line], list[Entry]]:
         """What an entry's first line says, with the links right below it; the lines and children left over."""
         head, rest, children = entry.head, list(entry.lines[1:]), list(entry.children)
@@ -150,9 +170,10 @@ class Filer:
             item.title = m[1]
         if not item.title or generic(item.title):
             item.body += [item.title] if item.title else []
-            name = next((f"{_NAMES[s.key]} {s.value}" for s in item.sources if s.key in _NAMES), "")
             item.provisional = True
-            item.title = name or (title_from_url(ref.urls[0]) if ref.urls else item.title)
+            source = next((s for s in item.sources if s.key in SERVICES), next(iter(item.sources), None))
+            made_up = provisional_title(source) if source else url_title(ref.urls[0]) if ref.urls else ""
+            item.title = made_up or item.title
         if not item.title:
             said = next((hit.text for hit in ref.links), "") or ref.remark or " ".join(ref.marks.others) or "Untitled"
             item.title = re.sub(r"^\d{4}-\d\d-\d\d[-\s]*|\.md$", "", said) or said

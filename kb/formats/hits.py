@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
-from kb.ids import ARXIV_ID, DOI, identify, is_shortener, is_social
+from kb.ids import ARXIV_ID, DOI, PAPER_KEYS, identify, is_shortener, is_social
 
 # What a label before a link says of it: a front-matter key, or nothing that the link itself does not say ("").
 ROLES = {
@@ -94,23 +93,6 @@ def role_line(text: str) -> tuple[str, str] | None:
     return (ROLES[m[1].lower()], m[2]) if m and m[1].lower() in ROLES else None
 
 
-def title_from_url(url: str) -> str:
-    """Words for a link without any: the last telling part of its path, or its host."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # a bracket that opens no IPv6 address
-        return url
-    host = parts.netloc.removeprefix("www.")
-    stems = [re.sub(r"\.(html?|pdf|md|php|ipynb)$", "", unquote(p)) for p in parts.path.split("/") if p]
-    telling = [
-        s for s in stems if re.search(r"[A-Za-z]{3}", s) and s.lower() not in ("index", "watch", "status", "edit")
-    ]
-    if not telling:
-        return host
-    words = " ".join(re.sub(r"[-_+]+", " ", telling[-1]).split())
-    return f"{words[:1].upper()}{words[1:]} ({host})"
-
-
 def link_meta(title: str, links: Iterable[Hit], role: str = "") -> dict[str, object]:
     """The front-matter keys that links give to a work of this title. A shortener or a post on a social network is where
     the work was seen, and its id where the name of the link is another URL."""
@@ -125,7 +107,7 @@ def link_meta(title: str, links: Iterable[Hit], role: str = "") -> dict[str, obj
         source = identify(url)
         if source is None:
             continue
-        asked = role or (hit.role if source.key not in ("arxiv", "doi", "acl", "openreview") else "")
+        asked = role or (hit.role if source.key not in PAPER_KEYS else "")
         key = asked or source.key
         if is_social(url) and _announces(title, url) and not meta.get("url"):
             seen.append(url)

@@ -8,7 +8,7 @@ from typing import Any
 
 from kb.formats import reference as refs
 from kb.formats.lines import Line
-from kb.ids import Source, identify, slug
+from kb.ids import PAPER_KEYS, Source, identify, slug
 from kb.sources import guess_kind
 
 # Headings that say of what kind or in what state the items below are, and are no topic of their own.
@@ -29,7 +29,7 @@ STATE_WORDS = {
     "now reading": "reading", "completed": "read", "watched": "read", "dropped": "dropped", "abandoned": "dropped",
 }  # fmt: skip
 NAMED = {"papers", "reading list", "books", "courses", "talks", *(k for k in STATE_WORDS if k != "done")}
-PAPER_SITES = ("arxiv", "doi", "acl", "openreview")
+PAPER_SITES = PAPER_KEYS
 ACRONYMS = {"ai", "ml", "llm", "nlp", "rl", "gpu", "asr", "cv", "dl", "gan", "vlm", "rag"}
 COURSE = re.compile(r"\bCS ?\d{2,3}\w?\b|\b(course|courses|class|seminar|specialization|bootcamp)\b", re.I)
 SCHOOL = re.compile(r"\b(CMU|MIT|Stanford|Berkeley|Harvard|NYU|ETH|Cornell|Princeton|Coursera|Udemy)\b")
@@ -60,22 +60,29 @@ class Item:
     provisional: bool = False  # whether the title only repeats an id or a URL
     home: Item | None = None  # the topic that lists it
     said: bool = False  # whether the list itself says what the work is (`**Blog:** …`)
+    key: str = ""  # what a file of records knows it by
+    record: bool = False  # whether it is a record of a bibliography or a page, and no line of a list
+    verbatim: bool = False  # whether its text stays as it is, line for line
+    place: str = ""  # the path of the page that it is, in its folder
+    front: str = ""  # lines of a page's front matter that are no keys of ours
+    crlf: bool = False  # whether its lines end as on Windows
 
     @property
     def sources(self) -> list[Source]:
-        keys = ("arxiv", "doi", "acl", "openreview", "url", "code", "video", "pdf")
+        keys = (*PAPER_KEYS, "url", "code", "video", "pdf")
         found = [(key, str(self.meta[key])) for key in keys if key in self.meta]
-        return [(identify(v) if k not in PAPER_SITES else None) or Source(k, v) for k, v in found]
+        return [(identify(v) if k not in PAPER_KEYS else None) or Source(k, v) for k, v in found]
 
 
 @dataclass
 class ReadingList:
-    """A list, read: its items in order (the list itself first), the lines that only shaped the filing, and those that
-    cannot be filed, with the reason."""
+    """A list, read: its items in order (the list itself first if `whole`), the lines that only shaped the filing, and
+    those that cannot be filed, with the reason."""
 
     items: list[Item]
     structure: set[int]
     unresolved: dict[int, str] = field(default_factory=dict)
+    whole: bool = True
 
 
 def kind_of(item: Item, hint: str, in_course: bool) -> str:

@@ -13,6 +13,7 @@ PART = re.compile(r"(?:lectures?|lecs?|chapters?|ch|parts?|weeks?|units?|modules
                   r"\b[ .]*(?:\d+|[ivx]+\b|one|two|three|four|five|six|seven|eight|nine|ten)", re.I)  # fmt: skip
 _IMAGE = r"!\[[^\[\]]*\]\([^()\s]*\)"
 _BADGE = re.compile(rf"\[\s*{_IMAGE}\s*\]\([^()\s]*\)|{_IMAGE}")
+LINKED_BADGE = re.compile(r"\s*\[!\[([^\[\]]*)\]\([^()\s]*\)\]\((\S+?)\)")
 _DOING = {
     "implement", "try", "check", "ask", "write", "fix", "find", "compare", "understand", "remember", "finish", "look",
     "reread", "install", "run", "reproduce", "buy", "download", "think", "explain", "note", "see", "go", "make", "add",

@@ -70,6 +70,7 @@ def read_lines(text: str) -> list[Line]:
         toc = _in_contents(line, toc)
         found.append(line)
     _underlined(found)
+    _contents(found)
     _tables(found)
     _define(found)
     return found
@@ -181,6 +182,27 @@ def _underlined(lines: list[Line]) -> None:
         if m and line.kind == "text" and alone and line.indent < 4 and under.kind in ("structure", "text"):
             line.kind, line.level = "heading", 1 if m[1][0] == "=" else 2
             under.kind = "structure"
+
+
+def _contents(lines: list[Line]) -> None:
+    """A list of links to headings of the file itself is its table of contents, and a heading above says so."""
+    own = [
+        n
+        for n, line in enumerate(lines)
+        if line.kind == "bullet" and re.fullmatch(r"\[[^\[\]]+\]\(#[^()\s]*\)", line.text)
+    ]
+    if len(own) < 2:
+        return
+    for n in own:
+        lines[n].kind = "structure"
+    above = next((line for line in reversed(lines[: own[0]]) if line.kind != "blank"), None)
+    words = re.sub(r"[\W_]+", " ", above.text).strip().lower() if above else ""
+    if (
+        above
+        and above.kind == "heading"
+        and words in ("contents", "table of contents", "toc", "index", "content", "menu")
+    ):
+        above.kind = "structure"
 
 
 def _tables(lines: list[Line]) -> None:

@@ -14,7 +14,7 @@ _DATE_WORDS = {
 _STATE_WORDS = {
     "read": "read", "done": "read", "finished": "read", "watched": "read", "completed": "read", "reading": "reading",
     "in progress": "reading", "currently reading": "reading", "wip": "reading", "dropped": "dropped",
-    "abandoned": "dropped", "to read": "to-read", "unread": "to-read",
+    "abandoned": "dropped", "to read": "to-read", "unread": "to-read", "inbox": "inbox",
 }  # fmt: skip
 _BEFORE_LINK = r"(?=(?:\s+#[\w/-]+)*\s*(?:[-–—:|]\s*)?(?:<?https?://|\[|$))"
 _TAG = re.compile(r"(?<!\S)#([^\W\d_][\w/-]*)" + _BEFORE_LINK)

@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from kb import frontmatter
 from kb.formats import reference as refs
+from kb.formats import tables
 from kb.formats.details import known_kind, labelled, take_abstract
+from kb.formats.dialects import to_markdown
 from kb.formats.filing import Context, Filer
 from kb.formats.hits import ROLES, is_bare_url, link_meta
 from kb.formats.items import (
@@ -29,15 +31,17 @@ from kb.formats.items import (
     named_after,
     tag_of,
 )  # fmt: skip
-from kb.formats.judging import TODO
+from kb.formats.judging import LINKED_BADGE, TODO
 from kb.formats.lines import Line, label_of, read_lines
 from kb.formats.outline import Entry, Section, outline
 from kb.ids import title_key
 
 
-def read_reading_list(text: str, name: str) -> ReadingList:
+def read_reading_list(text: str, name: str, format: str = "list") -> ReadingList:
     """The text of a list, `name` its file's name -> what it holds. Reads anything; never raises."""
-    return _Reader(text, name).read()
+    if not text.strip():
+        return ReadingList([], set(), whole=False)
+    return _Reader(to_markdown(text, format), name).read()
 
 
 class _Reader:
@@ -75,9 +79,12 @@ class _Reader:
 
     def _title(self, heading: str) -> None:
         """The first heading names the list."""
+        badges = [f"[{m[1]}]({m[2]})" for m in LINKED_BADGE.finditer(heading)]
+        heading = LINKED_BADGE.sub("", heading)
         ref, whole = refs.parse_reference(heading, marks=False), self.filer.list
         whole.title = ref.title or whole.title
         whole.body += [ref.remark] if ref.remark else []
+        whole.body += [" ".join(badges)] if badges else []
         merge_meta(whole.meta, ({"year": ref.year} if ref.year else {}) | link_meta(ref.title, ref.links))
 
     def _front_matter(self) -> None:
@@ -114,7 +121,7 @@ class _Reader:
             self._work(section, context)
             return
         inner = self._under(section.title, section.line, context)
-        self._entries(section.entries, inner)
+        self._entries(section.entries, inner, context)
         for child in section.sections:
             self._section(child, inner)
 
@@ -191,15 +198,21 @@ class _Reader:
 
     # Entries
 
-    def _entries(self, entries: list[Entry], context: Context) -> None:
+    def _entries(self, entries: list[Entry], context: Context, outer: Context | None = None) -> None:
+        """File what stands under a heading; `outer` is what the headings above that one say."""
         last: Item | None = None  # what prose right below is about
         held: Context | None = None  # a label like **Papers** holds until the next one
         n = 0
         while n < len(entries):
+            if n and self._closed(entries[n - 1], entries[n]):
+                held, last = None, None
             entry, here = entries[n], held or context
             if (label := self._label(entry, entries[n + 1 :])) is not None:
                 title, scope, holds = label
-                inner = self._labelled(title, entry, entries[n + 1 : n + 1 + scope], context if holds else here)
+                within = context
+                if holds and n and outer and self._is_kind(title) and not self._is_kind(label_of(entries[0].head)):
+                    within = outer  # `**Talks**` behind the works of a heading: another matter
+                inner = self._labelled(title, entry, entries[n + 1 : n + 1 + scope], within if holds else here)
                 held, last = (inner if holds else held), None
                 n += 1 + scope
                 continue
@@ -207,6 +220,10 @@ class _Reader:
             last = None if self._parted(last, entry) else last
             if entry.head.kind == "bullet" and not entry.head.text and not entry.children and len(entry.lines) == 1:
                 self.structure.add(entry.head.no)  # a bullet with nothing behind it
+                continue
+            if entry.head.kind == "table" and (table := tables.rows_of(entry.lines)):
+                self._table(*table, here)
+                last, self.filer.after_prose = None, False
                 continue
             following = entries[n] if n < len(entries) else None
             if following and self._completes(entry, following):
@@ -219,6 +236,20 @@ class _Reader:
             else:
                 last = self.filer.prose(entry, here, last)
                 self.filer.after_prose = last is not None
+
+    def _is_kind(self, title: str) -> bool:
+        return bool(KIND_WORDS.get(re.sub(r"[\s:]+$", "", title).lower()))
+
+    def _closed(self, above: Entry, below: Entry) -> bool:
+        """Whether a </details> stands between two entries."""
+        between = self.lines[max(line.no for line in above.walk()) : below.head.no - 1]
+        return any("</details" in line.raw.lower() for line in between)
+
+    def _table(self, header: list[str], rows: list[Line], shape: list[Line], context: Context) -> None:
+        """The rows of a table as items; its first lines say what the columns hold."""
+        self.structure |= {line.no for line in shape}
+        for line in rows:
+            self.filer.row(line, *tables.row(line, header), context)
 
     def _parted(self, last: Item | None, entry: Entry) -> bool:
         """Whether a rule or a tag stands between an item and what follows."""
@@ -234,7 +265,8 @@ class _Reader:
         title = bold or entry.head.text
         if TODO.match(title):
             return None
-        bullets = next((n for n, e in enumerate(after) if e.head.kind != "bullet"), len(after))
+        closed = (e.head.kind != "bullet" or self._closed(b, e) for b, e in zip([entry, *after], after, strict=False))
+        bullets = next((n for n, ends in enumerate(closed) if ends), len(after))
         word = re.sub(r"[\s:]+$", "", title).lower()
         if bold and (word in KIND_WORDS or word in STATE_WORDS):
             return title, 0, True

@@ -240,7 +240,8 @@ def _credits(title: str, ref: Reference) -> str:
     if m and (names := authors_of(m[1])):
         ref.authors, ref.cited = names, True
         return title[: m.start()]
-    host = urlsplit(ref.urls[0]).netloc.lower().replace("-", "") if ref.urls and "[" not in ref.urls[0] else ""
+    plain = ref.urls and not re.search(r"[\[\]]", ref.urls[0])  # a bracket that opens no IPv6 address is an error
+    host = urlsplit(ref.urls[0]).netloc.lower().replace("-", "") if plain else ""
     if (m := re.search(r",\s+([A-Z][\w.]+(?: [A-Z][\w.]+)?)$", title)) and m[1].lower().replace(" ", "") in host:
         ref.venue = m[1]
         return title[: m.start()]

@@ -1,7 +1,8 @@
-"""Importing reading lists: what each line becomes, which notes are new, changed or left alone, written as one change.
+"""Importing lists and bibliographies: what each line and record becomes, which notes are new, changed or left alone,
+written as one change.
 
-A vault keeps the text of every list as it was last imported (`imports/<list>`), beside a record of the note that each
-item went to. Importing an edited list compares three texts: the list then, the list now, and the notes. What the list
+A vault keeps the text of every file as it was last imported (`imports/<file>`), beside a record of the note that each
+item went to. Importing an edited file compares three texts: the file then, the file now, and the notes. What the file
 changed goes into the notes; what a person changed in them stays.
 """
 
@@ -9,109 +10,94 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
+from kb.duplicates import Shelf
 from kb.files import Journal, read_bytes
-from kb.formats.reading_list import read_reading_list
-from kb.importing.assign import ListFile, assign
+from kb.importing.accounting import account as account
+from kb.importing.assign import assign
 from kb.importing.catalogue import Catalogue
+from kb.importing.files import FOLDER, ListFile, read_file
+from kb.importing.folders import Folder
 from kb.importing.render import Filing, PlannedNote, Renderer
 from kb.importing.review import Edit
+from kb.importing.vaults import FolderFile, copies, read_pages
 from kb.library import Library
-from kb.problem import KbError
-
-FOLDER = "imports"
 
 
 @dataclass
 class Plan:
-    """All that an import would do; nothing is written until `apply`."""
+    """All that an import would do; nothing is written until `apply`. `copies` are further files, by their paths."""
 
     files: list[ListFile]
     notes: list[PlannedNote]
     today: date
+    copies: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def changes(self) -> list[PlannedNote]:
         return [note for note in self.notes if note.action != "unchanged"]
 
+    @property
+    def actions(self) -> dict[str, str]:
+        """What is done with the note at each path."""
+        return {note.path: note.action for note in self.notes}
+
+    @property
+    def is_flawed(self) -> bool:
+        """Whether a record could not be read."""
+        return any(problem.level == "error" for file in self.files for problem in file.problems)
+
     def as_json(self) -> dict[str, Any]:
         """The object of `kb import --json`."""
         return {
             "schema": 1,
-            "files": [{"file": f.name, **account(f)} for f in self.files],
+            "files": [self._file(file) for file in self.files],
             "notes": [
                 {"id": n.id, "path": n.path, "action": n.action, "from": n.places}
                 | ({"conflicts": n.conflicts} if n.conflicts else {})
                 for n in self.notes
             ],
-        }
+        } | ({"copied": sorted(self.copies)} if self.copies else {})
+
+    def _file(self, file: ListFile) -> dict[str, Any]:
+        found = {"file": file.name, "format": file.format, **account(file, self.actions)}
+        removed = [{"title": item.title, "id": id, "line": min(item.lines, default=0)} for item, id in file.gone]
+        problems = [problem.as_json() for problem in file.problems]
+        return found | ({"removed": removed} if removed else {}) | ({"problems": problems} if problems else {})
 
 
 def plan_import(
     library: Library,
-    files: Mapping[str, bytes],
+    files: Mapping[str, bytes | Folder],
     today: date | None = None,
     edits: Mapping[str, Edit] | None = None,
+    format: str = "",
 ) -> Plan:
-    """What importing these lists (file name -> bytes) would do to the vault; `edits` are what a person said of the
-    item at a place (list:line) in review."""
-    plan = Plan([_read_list(library, name, data) for name, data in files.items()], [], today or date.today())
-    catalogue = Catalogue(library)
+    """What importing these files (name -> bytes, or a folder) would do to the vault; `edits` are what a person said of
+    the item at a place (file:line) in review, `format` what they said that the files are."""
+    read = [
+        read_pages(library, data) if isinstance(data, Folder) else read_file(library, name, data, format)
+        for name, data in files.items()
+    ]
+    plan = Plan(read, [], today or date.today())
+    records = any(file.has_records for file in plan.files)
+    catalogue = Catalogue(library, Shelf(library) if records else None)
     known = set(library.notes)
     for file in plan.files:
         assign(file, catalogue, library, edits or {})
-    plan.notes = list(_plan_notes(library, plan, known))
+    for file in plan.files:
+        if isinstance(file, FolderFile):
+            plan.copies |= copies(library, file)
+    shown = [path.rpartition("/")[2] for path in plan.copies]
+    plan.copies = {path: data for path, data in plan.copies.items() if read_bytes(library.root / path) != data}
+    plan.notes = list(_plan_notes(library, plan, known, shown))
     return plan
 
 
-def _read_list(library: Library, name: str, data: bytes) -> ListFile:
-    file = ListFile(name, data, read_reading_list(_decoded(data), name))
-    _note_bad_bytes(file)
-    snapshot = read_bytes(library.root / FOLDER / name)
-    if snapshot is None:
-        return file
-    if _distant(snapshot, data):
-        other = f"another list named {name} was imported before ({FOLDER}/{name})"
-        raise KbError(f"{name}: {other}; give this one a name of its own with --as NAME", 2)
-    file.before = read_reading_list(_decoded(snapshot), name)
-    file.rows = _rows(library.root / FOLDER / f"{name}.json")
-    return file
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """What the last import recorded of each item; nothing where the record is lost or broken."""
-    try:
-        record = json.loads((read_bytes(path) or b"").decode())
-        rows = [row | {} for row in record["items"] if isinstance(row["key"], str) and isinstance(row["id"], str)]
-    except (ValueError, TypeError, KeyError):
-        return []
-    return rows
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _note_bad_bytes(file: ListFile) -> None:
-    for no, line in enumerate(file.data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"), 1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            file.now.unresolved.setdefault(no, f"byte 0x{line[error.start]:02x} is no UTF-8; save the list as UTF-8")
-
-
-def _distant(old: bytes, new: bytes) -> bool:
-    """Whether two texts are too different to be one list in two states."""
-    before = {line.strip() for line in old.splitlines() if line.strip()}
-    after = {line.strip() for line in new.splitlines() if line.strip()}
-    return len(before) > 3 and len(before & after) < 0.2 * min(len(before), len(after))
-
-
-def _plan_notes(library: Library, plan: Plan, known: set[str]) -> Iterable[PlannedNote]:
+def _plan_notes(library: Library, plan: Plan, known: set[str], shown: list[str]) -> Iterable[PlannedNote]:
     by_path: dict[str, list[Filing]] = {}
     targets: dict[int, Filing] = {}
     for filing in (filing for file in plan.files for filing in file.filings):
@@ -120,53 +106,31 @@ def _plan_notes(library: Library, plan: Plan, known: set[str]) -> Iterable[Plann
             by_path.setdefault(filing.path, []).append(filing)
     known_ids = {f.key: f.id for file in plan.files for f in file.filings if not f.skip}
     written = {row["key"]: row["id"] for file in plan.files for row in file.rows if not row.get("skipped")}
+    render = Renderer(targets, known_ids | written, library, plan.today, shown)
     for path, filings in by_path.items():
-        render = Renderer(targets, known_ids | written, library, plan.today)
         if path in known:
             yield render.update(library.notes[path], filings)
         else:
             yield render.create(path, filings)
 
 
-def account(file: ListFile) -> dict[str, Any]:
-    """What became of the lines of a list: each is counted once, and `total` is the sum."""
-    became = {no: "structure" for no in file.now.structure}
-    reasons = dict(file.now.unresolved)
-    for filing in file.filings:
-        for n, no in enumerate(sorted(filing.item.lines)):
-            if filing.skip:
-                reasons.setdefault(no, filing.skip)
-            elif became.get(no) != "imported":
-                became[no] = "merged" if filing.merged and n == 0 else "imported"
-    for no in reasons:
-        became[no] = "unresolved"
-    lines = _decoded(file.data).split("\n")
-    for no, line in enumerate(lines, 1):
-        if line.strip() and no not in became:
-            became[no], reasons[no] = "unresolved", "nothing in kb knows what this line is"
-    kinds = ("structure", "imported", "merged", "unresolved")
-    counts = {kind: sum(1 for no, b in became.items() if b == kind) for kind in kinds}
-    blank = len(lines) - sum(counts.values())
-    return {
-        "lines": {"total": len(lines), "blank": blank, **counts},
-        "unresolved": [{"line": no, "text": lines[no - 1], "reason": reasons[no]} for no in sorted(reasons)],
-    }
-
-
 def apply(library: Library, plan: Plan) -> None:
-    """Write every note of a plan, the lists and their records, in one change that one undo takes back."""
+    """Write every note of a plan, the files and their records, in one change that one undo takes back."""
     writes: dict[str, bytes | None] = {note.path: note.data for note in plan.changes}
     expected: dict[str, bytes | None] = {note.path: note.before for note in plan.changes}
+    kept: dict[str, bytes | None] = {}
     for file in plan.files:
-        for path, data in ((f"{FOLDER}/{file.name}", file.data), (f"{FOLDER}/{file.name}.json", _record(file))):
-            before = read_bytes(library.root / path)
-            if before != data:
-                writes[path], expected[path] = data, before
+        if file.filings or file.before:
+            kept |= {**file.kept(), f"{FOLDER}/{file.name}.json": _record(file)}
+    for path, data in {**kept, **plan.copies}.items():
+        before = read_bytes(library.root / path)
+        if before != data:
+            writes[path], expected[path] = data, before
     Journal(library.root).commit("import", writes, expected)
 
 
 def _record(file: ListFile) -> bytes:
-    """What the next import of this list must know: the note of each item."""
+    """What the next import of this file must know: the note of each item."""
     rows = []
     for f in file.filings:
         row: dict[str, Any] = {"key": f.key, "id": f.id, "line": f.line, "merged": f.merged}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from kb.add import new_id
-from kb.formats.items import PAPER_SITES, Item, ReadingList
+from kb.formats.items import PAPER_SITES, Item
 from kb.ids import slug, title_key
 from kb.importing.catalogue import Catalogue, item_key, sort_of
+from kb.importing.files import ListFile
 from kb.importing.render import Filing
 from kb.importing.review import Edit
 from kb.library import Library
@@ -19,24 +19,15 @@ from kb.note import FOLDERS
 from kb.problem import KbError
 
 _SAME_LINE = 85  # of 100: a title that was mended where it stands
-
-
-@dataclass
-class ListFile:
-    """A list on its way in: as it is now, and as it was when it was last imported."""
-
-    name: str
-    data: bytes
-    now: ReadingList
-    before: ReadingList | None = None
-    rows: list[dict[str, Any]] = field(default_factory=list)  # what the last import recorded of each item
-    filings: list[Filing] = field(default_factory=list)
+_MOST_MENDED = 300  # items gone at once; more are no mending
 
 
 def assign(file: ListFile, catalogue: Catalogue, library: Library, edits: Mapping[str, Edit]) -> None:
     """Give each item of a list its note, an old one where the work has one."""
-    items = [*file.now.items[1:], file.now.items[0]]  # the list itself last: an id goes to a work first
-    bases = _bases(file, items)
+    items = list(file.now.items)
+    if file.now.whole:
+        items.append(items.pop(0))  # the list itself last: an id goes to a work first
+    bases, gone = _bases(file, items)
     recorded: dict[str, list[dict[str, Any]]] = {}
     for row in file.rows:
         recorded.setdefault(row["key"], []).append(row)
@@ -58,12 +49,16 @@ def assign(file: ListFile, catalogue: Catalogue, library: Library, edits: Mappin
             item.kind, item.title = edit.kind, edit.title
             item.meta["status"] = edit.status or item.meta.get("status", "")
         _place(filing, edit, catalogue, notes)
+    ids = {filing.id for filing in file.filings}
+    for item in gone:
+        rows = [row for row in recorded.get(item_key(item), []) if row["id"] in notes.by_id and row["id"] not in ids]
+        file.gone += [(item, row["id"]) for row in rows[:1]]
 
 
 def _place(filing: Filing, edit: Edit | None, catalogue: Catalogue, notes: _Notes) -> None:
     """The note of an item: the one it had, one that the work has, or a new one."""
     item, row = filing.item, filing.row
-    path = (notes.of(filing) if row else None) or catalogue.find(item)
+    path = (notes.of(filing) if row else None) or catalogue.find(item) or notes.at(filing)
     if path is None and row is not None and filing.base is not None:
         filing.skip = f"its note '{row['id']}' was removed since the last import; kb add files it again"
         return
@@ -85,10 +80,19 @@ class _Notes:
 
     def __init__(self, library: Library) -> None:
         self.by_id = {note.id: note.path for note in library.notes.values()}
+        self.titles = {note.path: note.title for note in library.notes.values()}
         self.by_place: dict[str, set[str]] = {}
         for note in library.notes.values():
             for place in note.meta.get("imported", []):
                 self.by_place.setdefault(place, set()).add(note.path)
+
+    def at(self, filing: Filing) -> str | None:
+        """The note that an earlier import made of a record at this place, where what it recorded is lost."""
+        if not filing.item.record or filing.row:
+            return None
+        found = self.by_place.get(filing.imported, set())
+        same = [path for path in found if title_key(self.titles[path]) == title_key(filing.item.title)]
+        return same[0] if len(same) == 1 else None
 
     def of(self, filing: Filing) -> str | None:
         """The note that the last import made of an item, also under another name."""
@@ -99,26 +103,26 @@ class _Notes:
         return next(iter(moved)) if len(moved) == 1 and filing.place.count(".") == filing.imported.count(".") else None
 
 
-def _bases(file: ListFile, items: list[Item]) -> dict[int, Item]:
+def _bases(file: ListFile, items: list[Item]) -> tuple[dict[int, Item], list[Item]]:
     """For each item the one that it was when the list was last imported: the same key, else nearly the same title
-    under the same heading."""
+    under the same heading. And the items that are no more in the list."""
     earlier: dict[str, list[Item]] = {}
     before = file.before.items if file.before else []
-    for item in [*before[1:], *before[:1]]:
+    for item in [*before[1:], *before[:1]] if file.before and file.before.whole else before:
         earlier.setdefault(item_key(item), []).append(item)
     found: dict[int, Item] = {}
     for item in items:
         if same := earlier.get(item_key(item)):
             found[id(item)] = same.pop(0)
     gone = [item for same in earlier.values() for item in same]
-    whole = file.now.items[0]
-    if id(whole) not in found and file.before:  # the list is the list, whatever its title
-        found[id(whole)] = file.before.items[0]
+    if file.before and file.now.whole and file.before.whole and id(items[-1]) not in found:
+        found[id(items[-1])] = file.before.items[0]  # the list is the list, whatever its title
+        gone = [item for item in gone if item is not file.before.items[0]]
     for item in items:
-        if gone and id(item) not in found and (old := _mended(item, gone)):
+        if gone and id(item) not in found and len(gone) <= _MOST_MENDED and (old := _mended(item, gone)):
             found[id(item)] = old
             gone.remove(old)
-    return found
+    return found, gone
 
 
 def _mended(item: Item, gone: list[Item]) -> Item | None:

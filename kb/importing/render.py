@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -14,10 +15,12 @@ from kb.importing.catalogue import item_key
 from kb.index import name_key
 from kb.library import Library
 from kb.links import find_links
+from kb.merge import additions
 from kb.merging import merge_lines, merge_meta
 from kb.note import KEY_ORDER, STATUSES, WORK_KEYS, Note, parse_note
 from kb.problem import KbError
 
+_URL = re.compile(r"https?://[^\s)>\]]+")
 _NEARLY = 85  # of 100: one line in two wordings
 _PROGRESS = ("", "inbox", "to-read", "reading", "read")
 _FURTHER = ("", "inbox", "to-read", "dropped", "reading", "read")  # of what a list says in two places, the last wins
@@ -46,7 +49,14 @@ class Filing:
         return min(self.item.lines, default=0)
 
     @property
+    def origin(self) -> str:
+        """The file that an item came from."""
+        return f"{self.list}/{self.item.place}" if self.item.place else self.list
+
+    @property
     def imported(self) -> str:
+        if self.item.place:
+            return self.origin
         return f"{self.list}:{self.line}" if self.line else self.list
 
 
@@ -64,36 +74,52 @@ class PlannedNote:
 
     @property
     def places(self) -> list[dict[str, Any]]:
-        return [{"file": filing.list, "line": filing.line} for filing in self.filings]
+        return [{"file": f.origin, "line": 1 if f.item.place else f.line} for f in self.filings]
 
 
 class Renderer:
     """Items -> the text of notes. `targets` says where each item of the lists goes, `written` the note, by key,
-    that an item of the last import was linked as."""
+    that an item of the last import was linked as, `files` names pictures that come with them."""
 
     def __init__(
-        self, targets: Mapping[int, Filing], written: Mapping[str, str], library: Library, today: date
+        self,
+        targets: Mapping[int, Filing],
+        written: Mapping[str, str],
+        library: Library,
+        today: date,
+        files: Iterable[str] = (),
     ) -> None:
         self.targets, self.written, self.library, self.today = targets, written, library, today
-        self.ids = {filing.id for filing in targets.values() if not filing.skip}
+        kept = [filing for filing in targets.values() if not filing.skip]
+        self.known = {filing.id for filing in kept} | {name_key(name) for name in files}
+        for filing in kept:
+            names = [filing.item.title, *filing.item.meta.get("aliases", [])] if filing.item.record else []
+            self.known |= {name_key(name) for name in names}
 
     def create(self, path: str, filings: list[Filing]) -> PlannedNote:
         first = filings[0]
         meta = self.meta(first.item) | {"added": first.item.meta.get("added", self.today.isoformat())}
         for other in filings[1:]:
-            self._join(meta, other.item)
+            if other.item.record:
+                meta |= additions(Note(first.id, path, meta, ""), self.meta(other.item), None, self._is_taken(path))
+            else:
+                self._join(meta, other.item)
         meta["imported"] = list(dict.fromkeys(f.imported for f in filings))
         meta["kind"] = next((f.item.kind for f in filings if f.item.said), meta["kind"])
         body = "\n\n".join(filter(None, (self.body(f.item) for f in filings)))
         meta["wanted"] = self._wanted(body)
         ordered = {key: meta[key] for key in KEY_ORDER if meta.get(key)}
-        data = frontmatter.compose(ordered, body).encode()
-        return PlannedNote(first.id, path, "created", filings, data, None)
+        text = frontmatter.compose(ordered, body)
+        if first.item.front:
+            head, end, below = text.partition("\n---\n")
+            text = f"{head}\n{first.item.front.rstrip()}{end}{below}"
+        text = text.replace("\n", "\r\n") if first.item.crlf else text
+        return PlannedNote(first.id, path, "created", filings, text.encode(), None)
 
     def _wanted(self, body: str) -> list[str]:
         """The [[links]] of a list that lead to no note: they came with it, and are no mistake of the person's."""
         targets = dict.fromkeys(link.target for link in find_links(body) if link.wiki and link.target)
-        return [t for t in targets if name_key(t) not in self.ids and not self.library.index.resolve(t)]
+        return [t for t in targets if name_key(t) not in self.known and not self.library.index.resolve(t)]
 
     def _join(self, meta: dict[str, Any], item: Item) -> None:
         """A second place where a work stands: what the first did not say, and the status that is further on."""
@@ -136,6 +162,8 @@ class Renderer:
         """An item's text; where another item stands in it, a link to its note."""
         lines: list[str] = []
         shown: set[str] = set()
+        if item.record:
+            return "\n".join(part for part in item.body if isinstance(part, str)).strip("\n")
         for part in item.body:
             if isinstance(part, str):
                 if lines and _is_link(lines[-1]) and part.strip() and not part.lstrip().startswith(("-", "*", "+")):
@@ -161,7 +189,8 @@ class Renderer:
         before = (self.library.root / note.path).read_bytes()
         text, conflicts = _readable(before, note.path), []
         by_hand = not note.meta.get("imported")
-        for filing in filings:
+        # first what the lists took out or changed: a line that goes is none that another item need not bring
+        for filing in sorted(filings, key=lambda filing: filing.base is None):
             current = parse_note(text.encode(), note.path)[0]
             changes, stuck = self._meta_changes(current, filing, by_hand)
             text = frontmatter.edit(text, changes, KEY_ORDER) if changes else text
@@ -183,13 +212,50 @@ class Renderer:
     def _meta_changes(self, note: Note, filing: Filing, by_hand: bool) -> tuple[dict[str, Any], list[str]]:
         theirs = self.meta(filing.item)
         if filing.base is not None:
+            if filing.item.record and "status" not in filing.item.meta:
+                theirs["status"] = note.meta.get("status")  # nobody said anything
             changes, stuck = merge_meta(self.meta(filing.base), note.meta, theirs)
+            if "bibtex" in stuck:
+                fields, stuck = self._merged_fields(note, filing.base, filing.item), [k for k in stuck if k != "bibtex"]
+                changes |= {"bibtex": fields} if fields != note.meta.get("bibtex") else {}
             if changes.get("status") in STATUSES and "started" in theirs and "started" not in note.meta:
                 changes["started"] = theirs["started"]
             return changes, stuck
         imported = note.meta.get("imported", [])
         if filing.again and filing.imported in imported:
             return {}, []
+        changes = self._additions(note, filing) if filing.item.record else self._list_additions(note, filing, theirs)
+        status, stuck = filing.item.meta.get("status", "") if filing.item.record else theirs.get("status", ""), []
+        if status in _PROGRESS and note.status in _PROGRESS and _PROGRESS.index(status) > _PROGRESS.index(note.status):
+            if not by_hand:
+                changes["status"] = status
+            elif note.meta.get("status"):
+                stuck = ["status"]
+                for key in ("started", "finished"):
+                    changes.pop(key, None)
+            else:
+                changes["status"] = status
+        return changes | {"imported": list(dict.fromkeys([*imported, filing.imported]))}, stuck
+
+    def _merged_fields(self, note: Note, base: Item, item: Item) -> dict[str, Any]:
+        """The fields of a bibliography, of which each side may have changed some."""
+        old, mine, new = (dict(m.get("bibtex") or {}) for m in (base.meta, note.meta, item.meta))
+        changes = merge_meta(old, mine, new)[0]
+        return {key: value for key, value in (mine | changes).items() if value is not None}
+
+    def _is_taken(self, path: str) -> Callable[[str], bool]:
+        """Whether a name leads to another note than the one at `path`."""
+        return lambda name: self.library.index.resolve(name) not in (None, path)
+
+    def _additions(self, note: Note, filing: Filing) -> dict[str, Any]:
+        """What a record says of a work that has a note."""
+        theirs = self.meta(filing.item)
+        if "status" not in filing.item.meta:
+            theirs.pop("status", None)  # nobody said so
+        return additions(note, theirs, None, self._is_taken(note.path))
+
+    def _list_additions(self, note: Note, filing: Filing, theirs: dict[str, Any]) -> dict[str, Any]:
+        """What a list says of a work that has a note."""
         changes = {
             k: v for k, v in theirs.items() if k not in note.meta and k not in ("incomplete", "part_of", "status")
         }
@@ -204,15 +270,7 @@ class Renderer:
             changes[key] = [*note.meta.get(key, []), *new] if new else None
             if not new:
                 del changes[key]
-        status, stuck = theirs.get("status", ""), []
-        if status in _PROGRESS and note.status in _PROGRESS and _PROGRESS.index(status) > _PROGRESS.index(note.status):
-            if not by_hand:
-                changes["status"] = status
-            else:
-                stuck = ["status"]
-                for key in ("started", "finished"):
-                    changes.pop(key, None)
-        return changes | {"imported": list(dict.fromkeys([*imported, filing.imported]))}, stuck
+        return changes
 
     def _body_changes(self, text: str, filing: Filing, by_hand: bool) -> tuple[str, bool]:
         theirs = self.body(filing.item)
@@ -234,7 +292,7 @@ class Renderer:
         present = {line.strip() for line in front.body.splitlines()}
         if not theirs or all(line.strip() in present for line in theirs.splitlines()):
             return text, True
-        heading = f"## From {filing.list}\n\n" if by_hand else ""
+        heading = f"## From {filing.origin}\n\n" if by_hand else ""
         body = front.body.rstrip("\n")
         return f"{head}{body}\n\n{heading}{theirs}\n" if body else f"{head}\n{heading}{theirs}\n", True
 
@@ -242,13 +300,20 @@ class Renderer:
         """Of a list's text the lines that a note does not have, nor nearly: what was edited there is no new line."""
         from rapidfuzz import fuzz, process
 
-        present = [line.strip() for line in body.splitlines() if line.strip()]
-        new = [
-            line
-            for line in theirs.splitlines()
-            if line.strip() and not process.extractOne(line.strip(), present, scorer=fuzz.ratio, score_cutoff=_NEARLY)
-        ]
-        return theirs if len(new) == len([line for line in theirs.splitlines() if line.strip()]) else "\n".join(new)
+        present = [_words(line) for line in body.splitlines() if line.strip()]
+
+        def has(line: str) -> bool:
+            links = all(url in body for url in _URL.findall(line))
+            return links and bool(process.extractOne(_words(line), present, scorer=fuzz.ratio, score_cutoff=_NEARLY))
+
+        lines = [line for line in theirs.splitlines() if line.strip()]
+        new = [line for line in lines if not has(line)]
+        return theirs if len(new) == len(lines) else "\n".join(new)
+
+
+def _words(line: str) -> str:
+    """A line without its addresses, whose length would make any two lines on one page alike."""
+    return _URL.sub("", line).strip() or line.strip()
 
 
 def _readable(data: bytes, path: str) -> str:

@@ -59,9 +59,19 @@ def from_text(text: str, notes: list[PlannedNote]) -> dict[str, Edit]:
 def _read(line: str, no: int, planned: dict[str, PlannedNote]) -> tuple[str, Edit]:
     where = f"line {no} of the review"
     m = _ROW.match(line)
+    if not m or m[6] not in planned:  # the names of pages may have brackets of their own
+        ends = (place for place in planned if line.rstrip().endswith(f"({place})"))
+        place = max(ends, key=len, default="")
+        if place and (found := _ROW.match(f"{line.rstrip()[: -len(place) - 2]}(-)")):
+            return _edit(found, place, where, planned)
     if not m:
         raise KbError(f"{where} is not `ACTION KIND STATUS ID | TITLE (LIST:LINE)`; nothing was imported", 2)
-    action, kind, status, id, title, place = m.groups()
+    return _edit(m, m[6], where, planned)
+
+
+def _edit(m: re.Match[str], place: str, where: str, planned: dict[str, PlannedNote]) -> tuple[str, Edit]:
+    """What a line says of the item at a place."""
+    action, kind, status, id, title = m.groups()[:5]
     if place not in planned:
         raise KbError(f"{where}: nothing was planned for ({place}); keep that part as it was", 2)
     if action not in ("created", "updated", "skip"):

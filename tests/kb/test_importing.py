@@ -94,7 +94,8 @@ def test_a_first_import(vault: Path) -> None:
     (told,) = plan.as_json()["files"]
     assert told == {
         "file": "sea.md",
-        "lines": {"total": 14, "blank": 5, "structure": 0, "imported": 9, "merged": 0, "unresolved": 0},
+        "format": "list",
+        "lines": {"total": 13, "blank": 4, "structure": 0, "imported": 9, "merged": 0, "unresolved": 0},
         "unresolved": [],
     }
     assert plan.as_json()["notes"][1] == {
@@ -131,8 +132,8 @@ def test_two_whole_lists_are_filed_as_a_librarian_would(vault: Path) -> None:
     filed = "".join(f"=== {p.relative_to(notes)}\n{p.read_text()}" for p in sorted(notes.rglob("*.md")))
     assert filed == (folder / "filed.txt").read_text()
     assert [file["lines"] for file in plan.as_json()["files"]] == [
-        {"total": 56, "blank": 22, "structure": 1, "imported": 32, "merged": 1, "unresolved": 0},
-        {"total": 68, "blank": 20, "structure": 9, "imported": 37, "merged": 2, "unresolved": 0},
+        {"total": 55, "blank": 21, "structure": 1, "imported": 32, "merged": 1, "unresolved": 0},
+        {"total": 67, "blank": 19, "structure": 9, "imported": 37, "merged": 2, "unresolved": 0},
     ]
     assert check(Library(vault)) == [] or all(p.level == "info" for p in check(Library(vault)))
 
@@ -372,9 +373,10 @@ def test_bytes_that_are_no_utf8_are_told_with_the_remedy(vault: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "as_", "message"),
     [
-        ("a.bib", b"@misc{a}", "", "BibTeX is no reading list"),
         ("a.md", b"a\0b", "", "this is no text"),
         ("a.md", b"", "x/y", "is no name of a list"),
+        ("a.xml", b"<?xml version='1.0'?><records/>", "", "a.xml: kb knows no such format; export it as BibTeX"),
+        ("a.pdf", b"%PDF-1.4", "", "a.pdf: kb knows no such format"),
         ("none.md", None, "", "there is no such file"),
     ],
 )

@@ -52,7 +52,7 @@ LINES = [
     (f"- Salt &amp; Sea {U}", {"title": "Salt & Sea", "kind": "post", "url": U}),
     (f"<li>Kelp: {U}</li>", {"title": "Kelp", "kind": "post", "url": U}),
     (f"📄 [Kelp]({U})", {"title": "Kelp", "kind": "post", "url": U}),
-    (f"- {U}", {"title": "example.org", "kind": "post", "url": U}),
+    (f"- {U}", {"title": "example.org/x", "kind": "post", "url": U}),
     (f"- **Kelp Forests** — a survey — {U}", {"title": "Kelp Forests", "kind": "post", "url": U, "body": "a survey"}),
     (f"- [Link]({U}): Kelp", {"title": "Kelp", "kind": "post", "url": U}),
     (f"- Kelp ([link]({U}))", {"title": "Kelp", "kind": "post", "url": U}),
@@ -227,7 +227,7 @@ def test_front_matter_belongs_to_the_list() -> None:
         "body": f"- <Kelp>\n\n```yaml\ntitle: Tides\ntags: [sea, '#salt']\nsource: {U}\n```",
     }  # fmt: skip
     assert sorted(item.lines) == [1, 2, 3, 4, 5, 6]
-    assert [i.title for i in read_reading_list(f"---\n# Sea\n---\n- {U}", "l.md").items] == ["Sea", "example.org"]
+    assert [i.title for i in read_reading_list(f"---\n# Sea\n---\n- {U}", "l.md").items] == ["Sea", "example.org/x"]
 
 
 def test_words_that_lead_over_to_items_stay_between_them() -> None:
