@@ -87,14 +87,16 @@ def _told(rows: Sequence[Result]) -> str:
 
 def claim_table(rows: Sequence[Result]) -> str:
     """Claims with their verdicts, each beside the paper's number and our setting."""
-    head = "<thead><tr><th>Verdict</th><th>Claim</th><th>The paper</th><th>We measured</th></tr></thead>"
+    names = ("Verdict", "Claim", "The paper", "We measured")
+    cells = "".join(f"<th>{name}</th>" for name in names)
+    head = f'<thead data-search-exclude="true"><tr>{cells}</tr></thead>'
     order = sorted(rows, key=lambda row: TIERS.index(row.tier))
     return f'<table class="kb-claims">{head}<tbody>\n' + "\n".join(_row(row) for row in order) + "\n</tbody></table>\n"
 
 
 def _row(row: Result) -> str:
     told = " · ".join(escape(t) for t in (row.id, row.tier, row.where) if t)
-    claim = f'{escape(row.says)}<span class="kb-claims__facts">{told}</span>'
+    claim = f'{escape(row.says)} <span class="kb-claims__facts">{told}</span>'
     cells = [
         f'<td class="kb-claims__verdict">{_chip(row.verdict)}{_stale(row)}</td>',
         f'<td class="kb-claims__says">{claim}</td>',
@@ -102,7 +104,7 @@ def _row(row: Result) -> str:
         f'<td data-label="We measured">{_measured(row)}</td>',
     ]
     stale = ' data-stale="yes"' if row.stale else ""
-    return f'<tr data-verdict="{_slug(row.verdict)}"{stale}>{"".join(cells)}</tr>'
+    return f'<tr data-verdict="{_slug(row.verdict)}"{stale}>{" ".join(cells)}</tr>'
 
 
 def _measured(row: Result) -> str:
@@ -112,7 +114,7 @@ def _measured(row: Result) -> str:
         waiting = ", ".join(f"<code>{escape(command)}</code>" for command in waiting.split(", "))
     facts = [("setting", escape(row.ours)), ("data", escape("; ".join(row.data))), ("to run", waiting)]
     lines = [f"<span><i>{name}</i> {told}</span>" for name, told in facts if told]
-    return f"<b>{escape(numbers)}</b>" * bool(numbers) + "".join(lines) or "–"
+    return " ".join([*([f"<b>{escape(numbers)}</b>"] if numbers else []), *lines]) or "–"
 
 
 def _chip(verdict: str, before: str = "") -> str:

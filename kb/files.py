@@ -13,9 +13,9 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from kb.problem import KbError
 
 STATE = ".kb"
 _KEPT = 50  # changes that can be taken back
+_KEPT_BYTES = 256 * 1024 * 1024  # that their entries may take up; the newest change is kept whatever its size
 
 
 def state_dir(root: Path) -> Path:
@@ -127,7 +128,10 @@ class Journal:
     @property
     def folder(self) -> Path:
         folder = state_dir(self.root) / "journal"
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise KbError(f"{folder}: {error.strerror}; kb must be able to write there") from None
         return folder
 
     def commit(self, verb: str, writes: Mapping[str, bytes | None], expected: Mapping[str, bytes | None]) -> None:
@@ -159,8 +163,11 @@ class Journal:
             raise KbError(f"{reason}; the next kb command takes back what was begun") from None
         raise KbError(f"{reason}; nothing was changed") from None
 
-    def undo(self, skip_changed: bool = False) -> tuple[Change, list[str]]:
-        """Take back the newest change; returns it and the files left alone because they were edited since."""
+    def undo(
+        self, skip_changed: bool = False, joined: Mapping[str, Callable[[bytes, bytes], bytes]] | None = None
+    ) -> tuple[Change, list[str]]:
+        """Take back the newest change; returns it and the files left alone because they were edited since. `joined`
+        says for some paths what an edited file is to hold: a function of the bytes before the change and of today's."""
         with locked(self.root):
             self._recover()
             entries = sorted(self.folder.glob("*.json"))
@@ -169,15 +176,34 @@ class Journal:
             change = self._load(entries[-1])
             now = {p: _hash(read_bytes(self.root / p)) for p in change.paths}
             edited = [p for p in change.paths if now[p] not in (change.new[p], _hash(change.old[p]))]
+            before = change
+            for path in [p for p in edited if p in (joined or {})]:
+                edited.remove(path)
+                before = self._with_joined(before, path, (joined or {})[path])
             if edited and not skip_changed:
                 more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
                 raise KbError(
                     f"{edited[0]}{more} changed since `kb {change.verb}`; nothing was taken back "
                     "(kb undo --skip-changed leaves such files as they are)"
                 )
-            self._restore(change, skip=set(edited))
+            self._restore(before, skip=set(edited))
             entries[-1].unlink()
             return change, edited
+
+    def _with_joined(self, change: Change, path: str, join: Callable[[bytes, bytes], bytes]) -> Change:
+        both = join(change.old[path] or b"", read_bytes(self.root / path) or b"")
+        return replace(change, old={**change.old, path: both})
+
+    def changes(self) -> list[Change]:
+        """What can be taken back, newest first."""
+        if not (self.root / STATE / "journal").is_dir():
+            return []
+        return [self._load(entry) for entry in sorted(self.folder.glob("*.json"), reverse=True)]
+
+    def newest(self) -> Change | None:
+        """What would be taken back next."""
+        entries = sorted((self.root / STATE / "journal").glob("*.json"))
+        return self._load(entries[-1]) if entries else None
 
     def recover(self) -> Change | None:
         """Roll back a change whose command died half-way; what it was, if there was one."""
@@ -248,6 +274,10 @@ class Journal:
                 self._put(path, data)
 
     def _forget_oldest(self) -> None:
-        left = self.folder.glob(".kb-*.tmp")  # by a command that died while it wrote its entry
-        for entry in [*sorted(self.folder.glob("*.json"))[:-_KEPT], *left]:
-            entry.unlink()
+        room = _KEPT_BYTES
+        for n, entry in enumerate(sorted(self.folder.glob("*.json"), reverse=True)):
+            room -= entry.stat().st_size
+            if n and (n >= _KEPT or room < 0):
+                entry.unlink()
+        for left in self.folder.glob(".kb-*.tmp"):  # by a command that died while it wrote its entry
+            left.unlink()

@@ -22,6 +22,7 @@ from kb.files import STATE, locked, state_dir
 from kb.ids import fold
 from kb.links import Link, plain
 from kb.note import PAGE, Note, parse_note
+from kb.order import place_in
 from kb.problem import KbError, Problem
 from kb.query import Query, as_sql
 
@@ -48,34 +49,13 @@ CREATE TABLE texts(n INTEGER PRIMARY KEY, title TEXT, names TEXT, tags TEXT, bod
 CREATE VIRTUAL TABLE fts USING fts5(title, names, tags, body, content='texts', content_rowid='n',
   tokenize='porter unicode61 remove_diacritics 2');
 """
-_SMALL_WORDS = set(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "with",
-    ]
-)
+_SMALL_WORDS = {
+    "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "is", "it", "of", "on", "or", "that", "the",
+    "this", "to", "was", "with",
+}  # fmt: skip
 _WEIGHTS = "10.0, 5.0, 3.0, 1.0"
 _PATIENCE = 10.0  # seconds to wait for another command
+_NOT_ASCII = re.compile("[^\\x00-\\x7f]+")
 _RACY_NS = 50_000_000  # a file stamped this short before it was read may change again within the same stamp
 
 SORTS = {
@@ -97,7 +77,8 @@ def name_key(text: str) -> str:
 def _version() -> int:
     """Changes with the schema and with the code that reads notes."""
     here = Path(__file__).parent
-    stamps = [(p, os.stat(here / p)) for p in ("index.py", "note.py", "frontmatter.py", "links.py", "ids.py")]
+    names = ("index.py", "note.py", "frontmatter.py", "traps.py", "links.py", "ids.py", "id_rules.py")
+    stamps = [(p, os.stat(here / p)) for p in names]
     return zlib.crc32(repr([(p, s.st_size, s.st_mtime_ns) for p, s in stamps]).encode()) & 0x7FFFFFFF
 
 
@@ -128,6 +109,7 @@ class Index:
     def _connect(self, where: str) -> sqlite3.Connection:
         db = sqlite3.connect(where, timeout=_PATIENCE, isolation_level=None)
         db.create_function("fold", 1, lambda value: fold(str(value or "")), deterministic=True)
+        db.create_function("place", 1, place_in, deterministic=True)
         until = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -180,11 +162,12 @@ class Index:
             self.db.close()
 
     def rows(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one SELECT; damage met on the way costs a rebuild, not an error."""
+        """Run one SELECT; damage met on the way costs a rebuild, not an error. A closed index is an error of the
+        program that asks it."""
         args = [a.encode("utf-8", "replace").decode() if isinstance(a, str) else a for a in args]  # from a shell
         try:
             return self.db.execute(sql, args).fetchall()
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError):
             raise
         except sqlite3.DatabaseError:
             self._rebuild(surely=True)
@@ -218,7 +201,7 @@ class Index:
             old = self.db.execute("SELECT title, names, tags, body FROM texts WHERE n=?", (n,)).fetchone()
             if old:
                 sql = "INSERT INTO fts(fts, rowid, title, names, tags, body) VALUES('delete', ?, ?, ?, ?, ?)"
-                self.db.execute(sql, (n, *old))
+                self.db.execute(sql, (n, *map(_folded, old)))
             for table in ("notes", "tags", "names", "sources", "links", "problems", "texts"):
                 self.db.execute(f"DELETE FROM {table} WHERE n=?", (n,))
 
@@ -243,9 +226,9 @@ class Index:
         rows = [(n, p.line, p.check, p.message, p.hint, p.level, p.fixable) for p in problems]
         many("INSERT INTO problems VALUES(?,?,?,?,?,?,?)", rows)
         known_as = " ".join([note.id, *note.aliases, *note.authors])
-        text = (n, note.title, known_as, " ".join(note.tags), _no_nul(note.body))
-        self.db.execute("INSERT INTO texts VALUES(?,?,?,?,?)", text)
-        self.db.execute("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?,?,?,?,?)", text)
+        text = (note.title, known_as, " ".join(note.tags), _no_nul(note.body))
+        self.db.execute("INSERT INTO texts VALUES(?,?,?,?,?)", (n, *text))
+        self.db.execute("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?,?,?,?,?)", (n, *map(_folded, text)))
 
     def _put_row(self, note: Note, stamp: str) -> int:
         dates = [str(note.meta.get(k, "")) for k in ("added", "started", "finished", "published")]
@@ -336,29 +319,39 @@ class Index:
         return dict(self.rows(sql))
 
     def search(self, text: str, query: Query, limit: int = 20) -> list[dict[str, Any]]:
-        """Full text, best first: every word of `text` (quoted words side by side); where no note has them all, any."""
-        words = [(q or w) for q, w in re.findall(r'"([^"]+)"|(\S+)', text.replace("\0", " "))]
+        """Full text, best first: every word of `text` (quoted words side by side); where no note has them all, those
+        that have any, marked `partial`."""
+        words = [fold(q or w) for q, w in re.findall(r'"([^"]+)"|(\S+)', text.replace("\0", " "))]
         words = [w for w in words if re.search(r"\w", w)]
         if not words:
             return []
         phrases = [f'"{w}"' for w in (w.replace('"', "") for w in words)]
-        literal = [fold(w) for w in words if re.search(r"[^\w\s.'-]", w)]  # C++: the tokenizer sees only its letter
-        telling = [phrase for phrase in phrases if phrase.strip('"').lower() not in _SMALL_WORDS]
-        return self._search(" AND ".join(phrases), literal, query, limit) or (
-            self._search(" OR ".join(telling), literal, query, limit) if telling and len(phrases) > 1 else []
-        )
+        literal = [w for w in words if re.search(r"[^\w\s.'-]", w)]  # C++: the tokenizer sees only its letter
+        found = self._search(" AND ".join(phrases), literal, query, limit)
+        telling = [phrase for phrase in phrases if phrase.strip('"') not in _SMALL_WORDS]
+        if found or not telling or len(phrases) == 1:
+            return found
+        return [hit | {"partial": True} for hit in self._search(" OR ".join(telling), literal, query, limit)]
 
     def _search(self, match: str, literal: list[str], query: Query, limit: int) -> list[dict[str, Any]]:
         where, args = as_sql(query)
-        sql = f"""SELECT id, notes.title, -bm25(fts, {_WEIGHTS}), snippet(fts, 3, '', '', ' … ', 24),
-                  texts.title, texts.body FROM fts JOIN notes ON notes.n = fts.rowid JOIN texts ON texts.n = fts.rowid
-                  WHERE fts MATCH ? AND {where} ORDER BY bm25(fts, {_WEIGHTS}), id"""
-        found = []
-        sql += "" if literal else f" LIMIT {limit}"
-        for id, title, score, snippet, *texts in self.rows(sql, (match, *args)):
-            if all(any(word in fold(t) for t in texts) for word in literal):
-                found.append({"id": id, "title": title, "score": round(score, 6), "snippets": [plain(snippet).strip()]})
-        return found[:limit]
+        sql = f"""SELECT fts.rowid, id, notes.title, -bm25(fts, {_WEIGHTS}) AS score FROM fts
+                  JOIN notes ON notes.n = fts.rowid WHERE fts MATCH ? AND {where} ORDER BY score DESC, id"""
+        found: list[dict[str, Any]] = []
+        for n, id, title, score in self.rows(sql + ("" if literal else f" LIMIT {limit}"), (match, *args)):
+            if literal and not self._holds(n, literal):
+                continue
+            sql = "SELECT snippet(fts, 3, '', '', ' … ', 24) FROM fts WHERE fts MATCH ? AND rowid = ?"
+            told = plain(self.rows(sql, (match, n))[0][0] or "").strip()
+            found.append({"id": id, "title": title, "score": round(score, 6), "snippets": [told] if told else []})
+            if len(found) == limit:
+                break
+        return found
+
+    def _holds(self, n: int, literal: list[str]) -> bool:
+        """Whether a note's title or text has each of some words with all their signs."""
+        texts = [fold(text) for text in self.rows("SELECT title, body FROM texts WHERE n = ?", (n,))[0]]
+        return all(any(word in text for text in texts) for word in literal)
 
 
 def _scan(root: Path) -> Iterator[tuple[str, tuple[str, int]]]:
@@ -394,6 +387,11 @@ def _is_unicode(name: str) -> bool:
         return bool(name.encode())
     except UnicodeEncodeError:
         return False
+
+
+def _folded(text: str) -> str:
+    """`text` as the words of a search are compared with it: the tokenizer's own fold knows case and Latin alone."""
+    return text if text.isascii() else _NOT_ASCII.sub(lambda m: fold(m[0]), text)
 
 
 def _no_nul(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -12,9 +12,13 @@ from typing import Any
 # An escaped pipe, as tables need it, separates too. The same pattern renders the links on the site.
 WIKILINK = r"(?<!\\)(!?)\[\[([^\[\]\|#\n\\]*)(?:#([^\[\]\|\n\\]+))?(?:\\?\|([^\[\]\n]+))?\]\]"
 _WIKILINK = re.compile(WIKILINK)
+_ADDRESS = r"<?((?<=<)[^<>#\n]*\.md|[^\s()<>#]*\.md)(?:#([^\s()<>]*))?>?"
 MARKDOWN_LINK = re.compile(
     r"(?<![!\\])\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]"
-    r"\(<?([^\s()<>#]*\.md)(?:#([^\s()<>]*))?>?(?:\s+\"[^\"\n]*\")?\)"
+    rf"\([ \t]?{_ADDRESS}(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'|\([^()\n]*\)))?[ \t]?\)"
+)
+DEFINITION = re.compile(  # [name]: ../talks/a.md "A title"; the links that use it go where it leads
+    rf"^ {{0,3}}\[(?!\^)([^\[\]\n]+)\]:[ \t]*{_ADDRESS}(?=[ \t]*(?:\r?$|[\"'(]))", re.M
 )
 SKIP = re.compile(
     r"^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*(?:\n(?:[^\n]*\n)*?[ \t>]*(?P=fence)[`~]*[ \t\r]*$|[\s\S]*\Z)"
@@ -24,6 +28,7 @@ SKIP = re.compile(
     r"|(?<![\\$])\$(?![\s$])(?:[^$\\\n]|\\.)*?(?<!\s)\$(?![\d$])",
     re.M,
 )
+_ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|/", re.I)
 _BLOCK_START = re.compile(r"\n[ \t]*(?:\r?\n|(?:[-*+]|\d+[.)])[ \t](?:\[[ xX]\][ \t])?|#{1,6}[ \t]|>|\|)")
 
 
@@ -50,22 +55,47 @@ def blank_skipped(body: str) -> str:
     return SKIP.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), body)
 
 
+def link_matches(body: str) -> list[re.Match[str]]:
+    """Every [[link]], relative link to a .md file and definition of one, in order of place. Of each match group 2 is
+    the target as written, group 3 the heading; in a [[link]] group 4 is the text, in the others group 1."""
+    if "[" not in body:
+        return []
+    text = blank_skipped(body)
+    wiki = [m for m in _WIKILINK.finditer(text) if m[2].strip() or m[3]]
+    paths = [m for pattern in (MARKDOWN_LINK, DEFINITION) for m in pattern.finditer(text) if not _ABSOLUTE.match(m[2])]
+    return sorted([*wiki, *paths], key=lambda m: m.start())
+
+
+def is_wiki(match: re.Match[str]) -> bool:
+    """Whether a match of `link_matches` is a [[link]]."""
+    return match.re is _WIKILINK
+
+
 def find_links(body: str, first_line: int = 1) -> Iterator[Link]:
     """Every [[link]] and relative link to a .md file, in order of place."""
-    if "[" not in body:
-        return
-    text = blank_skipped(body)
-    starts = [0, *accumulate(len(line) + 1 for line in body.split("\n"))]
-    for m in sorted([*_WIKILINK.finditer(text), *MARKDOWN_LINK.finditer(text)], key=lambda m: m.start()):
+    matches = link_matches(body)
+    starts = [0, *accumulate(len(line) + 1 for line in body.split("\n"))] if matches else []
+    for m in matches:
         line = first_line + bisect_right(starts, m.start()) - 1
-        if m.re is _WIKILINK:
+        if is_wiki(m):
             bang, target, heading, label = (part or "" for part in m.groups())
             target = target.strip()
-            if not target and not heading:
-                continue
             yield Link(target, line, _context(body, m, label or target), heading.strip(), label.strip(), bool(bang))
-        elif not re.match(r"[a-z][a-z0-9+.-]*:|/", m[2], re.I):
-            yield Link(m[2], line, _context(body, m, m[1]), m[3] or "", m[1], wiki=False)
+        else:
+            context = m[1] if m.re is DEFINITION else _context(body, m, m[1])
+            yield Link(m[2], line, context, m[3] or "", m[1], wiki=False)
+
+
+def link_name(text: str) -> str:
+    """What a value of front matter names: 'x' for 'x', '[[x]]' and '[[x|text]]'."""
+    return text.strip("[]").partition("|")[0]
+
+
+def replaced(text: str, places: Iterable[tuple[int, int, str]]) -> str:
+    """A text with other words in some places (from where, to where, what), none of which overlap."""
+    for start, end, new in sorted(set(places), reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
 
 
 def _context(body: str, m: re.Match[str], label: str) -> str:
@@ -93,7 +123,7 @@ def _head(text: str, size: int) -> str:
 def plain(text: str) -> str:
     """Markdown without its marks, on one line: what a snippet shows."""
     text = re.sub(WIKILINK, lambda m: m[4] or m[2] or m[3] or "", text)
-    text = re.sub(r"!?\[([^\[\]]*)\]\([^()\s]*\)", r"\1", text)
+    text = re.sub(r"!?\[([^\[\]]*)\]\((?:<[^<>\n]*>|[^()\s]*)(?:\s\"[^\"\n]*\")?\)", r"\1", text)
     text = re.sub(r"(\*\*|__|\*(?=\w)|(?<=\w)\*|`)", "", text)
     text = re.sub(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]|#{1,6})[ \t]+(?:\[[ xX]\][ \t]+)?", "", text)
     return re.sub(r"\s+", " ", text)

@@ -104,15 +104,28 @@ def rows(lines: Iterable[str]) -> str:
 
 
 def row(note: Note, page: str, shows: str = "", extra: str = "") -> str:
-    """One note: title, who, when and tags; its kind and status where `shows` names them; `extra` is more HTML."""
+    """One note: title, who, when and tags; its kind, its status and the place where the reading stands, where `shows`
+    names them; `extra` is more HTML."""
     facts = [shown_authors(note.authors) if note.authors else "", str(note.year or "")]
     facts += [note.kind if "kind" in shows else ""]
     state = chip(note.status) if "status" in shows else ""
+    extra += _place(note) if "place" in shows else ""
     told = " · ".join(escape(f) for f in facts if f)
     tags = "".join(f'<a class="kb-tag" href="{relative(tag_uri(t), page)}">{escape(t)}</a>' for t in note.tags[:4])
     link = f'<a class="kb-row__title" href="{relative(src_uri(note), page)}">{escape(note.title)}</a>'
     facts_html = f'<span class="kb-row__facts">{told}</span>' if told else ""
     return f'<li class="kb-row">{link}{state}<span class="kb-row__line">{facts_html}{extra}{tags}</span></li>'
+
+
+def _place(note: Note) -> str:
+    at = str(note.meta.get("at") or "")
+    return f'<span class="kb-at">at {escape(at)}</span>' if at else day(note, "started", "since ")
+
+
+def day(note: Note, key: str, word: str = "") -> str:
+    """A date of a note, if it has it."""
+    date = str(note.meta.get(key) or "")
+    return f'<time class="kb-day" datetime="{date}">{word}{date}</time>' if date else ""
 
 
 def count(n: int) -> str:

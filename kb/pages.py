@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -9,8 +10,8 @@ from typing import Any
 
 from kb import claim_pages
 from kb.claim_pages import Shown
-from kb.front import dashboard, topic_card
-from kb.ids import fold, source_url
+from kb.front import dashboard, linked, topic_card
+from kb.ids import PAPER_KEYS, fold, source_url, title_key
 from kb.links import Link
 from kb.listing import (
     KIND_NAMES,
@@ -31,10 +32,13 @@ from kb.listing import (
 from kb.note import KINDS, Note, shown_authors
 from kb.public import PublicLibrary, visible
 
-__all__ = ["dashboard", "generated_pages", "nav", "note_context", "src_uri", "summary", "tag_uri", "visible"]
+__all__ = [
+    "dashboard", "generated_pages", "in_order", "nav", "note_context", "src_uri", "summary", "tag_uri", "visible",
+]  # fmt: skip
 
 _ID_NAMES = {
-    "arxiv": "arXiv", "doi": "DOI", "acl": "ACL", "openreview": "OpenReview", "url": "link", "pdf": "PDF",
+    "arxiv": "arXiv", "doi": "DOI", "acl": "ACL", "openreview": "OpenReview", "pmid": "PubMed",
+    "s2": "Semantic Scholar", "openalex": "OpenAlex", "isbn": "ISBN", "url": "link", "pdf": "PDF",
     "code": "code", "video": "video", "slides": "slides",
 }  # fmt: skip
 _DATES = ("published", "added", "started", "finished")
@@ -73,6 +77,13 @@ def nav(guide: Sequence[str], shown: Sequence[Shown] = ()) -> list[Any]:
     return items + ([{"Guide": list(guide)}] if guide else [])
 
 
+def in_order(guide: Sequence[str], index: Note | None) -> list[str]:
+    """The pages of the guide: its index.md, then those that it links, in that order, then others by name."""
+    named = [f"guide/{link.target}" for link in index.links] if index else []
+    places = {uri: n for n, uri in enumerate(dict.fromkeys(["guide/index.md", *named]))}
+    return sorted(guide, key=lambda uri: (places.get(uri, len(places)), uri))
+
+
 # Orders and groups
 
 
@@ -105,7 +116,8 @@ def _status_listings(notes: Sequence[Note]) -> Iterator[Listing]:
             finished = newest(found, "finished")
             yield Listing(uri, name, finished, _year_finished, lead=lead, shows="kind")
         else:
-            yield Listing(uri, name, _by_kind(found, "started", "added"), _kind_name, lead=lead, shows="")
+            shows = "place" if status == "reading" else ""
+            yield Listing(uri, name, _by_kind(found, "started", "added"), _kind_name, lead=lead, shows=shows)
 
 
 def _year_finished(note: Note) -> str:
@@ -183,7 +195,7 @@ def _topic_index(public: PublicLibrary) -> str:
     if not topics:
         told = "A topic is a note of <code>kind: topic</code> that ties others together. There is none yet."
         return front_matter("Topics", "toc", "navigation") + f'<p class="kb-empty">{told}</p>\n'
-    cards = "\n".join(topic_card(public, topic, page) for topic in topics)
+    cards = "\n".join(topic_card(topic, linked(public, topic), page, "h2") for topic in topics)
     return front_matter("Topics", "toc", "navigation") + f'<div class="kb-cards">\n{cards}\n</div>\n'
 
 
@@ -192,9 +204,13 @@ def _topic_index(public: PublicLibrary) -> str:
 
 def note_context(public: PublicLibrary, note: Note) -> dict[str, Any]:
     """What a note's page shows around its text. Addresses of pages (`uri`) are paths under notes/; text is plain."""
-    from kb.formats.bibtex import entry
+    from kb.exporting.bibtex import entry
+    from kb.exporting.works import Work
 
     whole = public.whole(note)
+    linked_to = {found.path for link in note.links if (found := public.target(link, note))}
+    parts = public.parts.get(note.path, [])
+    left = [part for part in parts if part.path not in linked_to]
     return {
         "kind": note.kind,
         "kind_uri": kind_uri(note.kind),
@@ -211,30 +227,47 @@ def note_context(public: PublicLibrary, note: Note) -> dict[str, Any]:
         "aliases": note.aliases,
         "tags": [{"name": tag, "uri": tag_uri(tag)} for tag in note.tags],
         "ids": _ids(note),
+        "seen": [{"name": _bare(url), "url": url} for url in note.meta.get("seen") or []],
         "abstract": str(note.meta.get("abstract") or ""),
         "results": note.meta.get("results") or [],
         "part_of": {"title": whole.title, "uri": src_uri(whole)} if whole else None,
-        "parts": [{"title": n.title, "uri": src_uri(n), "status": n.status} for n in public.parts.get(note.path, [])],
-        "backlinks": _backlinks(public.backlinks.get(note.path, [])),
-        "bibtex": entry(note) if note.authors or note.kind in ("paper", "book") else "",
+        "parts": [{"title": n.title, "uri": src_uri(n), "status": n.status} for n in left],
+        "parts_in_text": len(parts) - len(left),
+        "backlinks": _backlinks(note, whole, public.backlinks.get(note.path, [])),
+        "bibtex": entry(Work(key, note)) if (key := public.cite_keys.get(note.path, "")) and _citable(note) else "",
     }
+
+
+def _citable(note: Note) -> bool:
+    """Whether a bibliography could use an entry: authors are known, or of a paper the year or an id."""
+    known = bool(note.year) or any(note.meta.get(key) for key in PAPER_KEYS)
+    return bool(note.authors) or (note.kind in ("paper", "book") and known)
 
 
 def _ids(note: Note) -> list[dict[str, str]]:
     found = []
     for key, name in _ID_NAMES.items():
         if value := str(note.meta.get(key) or ""):
-            told = value if key in ("arxiv", "doi", "acl") else ""
+            told = value if key in ("arxiv", "doi", "acl", "pmid", "isbn") else ""
             found.append({"key": key, "name": name, "value": told, "url": source_url(key, value)})
     return found
 
 
-def _backlinks(links: Sequence[tuple[Note, Link]]) -> list[dict[str, Any]]:
-    """One entry a note that links here, with each sentence once, in the order of the sentences."""
+def _bare(url: str) -> str:
+    """A URL as people say it, cut short."""
+    name = re.sub(r"^https?://(?:www\.)?", "", url).rstrip("/")
+    return name if len(name) <= 48 else name[:47] + "…"
+
+
+def _backlinks(note: Note, whole: Note | None, links: Sequence[tuple[Note, Link]]) -> list[dict[str, Any]]:
+    """One entry a note that links here, with each sentence once, in the order of the sentences. A link that stands by
+    itself has no sentence; of the `whole`, which the page names already, it tells nothing."""
+    names = {title_key(name) for name in (note.title, note.id, *note.aliases)}
     found: dict[str, dict[str, Any]] = {}
     for source, link in links:
         told = {"title": source.title, "uri": src_uri(source), "kind": source.kind, "contexts": []}
         contexts = found.setdefault(source.path, told)["contexts"]
-        if link.context and link.context not in contexts:
+        if title_key(link.context) not in {"", *names} and link.context not in contexts:
             contexts.append(link.context)
-    return sorted(found.values(), key=lambda e: fold(e["title"]))
+    shown = (entry for path, entry in found.items() if entry["contexts"] or not whole or path != whole.path)
+    return sorted(shown, key=lambda e: fold(e["title"]))

@@ -15,6 +15,8 @@ from kb.links import MARKDOWN_LINK, WIKILINK, Link, blank_skipped, find_links
 from kb.note import PAGE, Note
 
 PRIVATE = "private note"  # what stands where a private note was named
+_SHOWN = f'<span class="kb-private">{PRIVATE}</span>'
+QUEUE = 6  # notes that are next
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:[ \t]*<?([^\s>]+\.md)(?:#[^\s>]*)?>?.*$", re.M)
 _HREF = re.compile(r"""\b(href|src)\s*=\s*["']?([^"'\s>]+)["']?""", re.I)
 _WIKI = re.compile(WIKILINK)
@@ -48,8 +50,41 @@ class PublicLibrary:
 
     @cached_property
     def backlinks(self) -> dict[str, list[tuple[Note, Link]]]:
-        """For each note's path the links that lead to it."""
-        return backlinks_of(self.notes.values(), self.target)
+        """For each note's path the links that lead to it, in sentences that name notes by their titles."""
+        return backlinks_of(map(self._spoken, self.notes.values()), self.target)
+
+    def _spoken(self, note: Note) -> Note:
+        """The note with `[[id]]` read as the page shows it: as the title of what it leads to."""
+
+        def titled(m: re.Match[str]) -> str:
+            name = m[2].strip() if not (m[3] or m[4]) and not prose[m.start()].isspace() else ""
+            found = self.resolve(name) if name else None
+            return m[0] if found is None else f"{m[1]}[[{m[2]}|{re.sub('[][]', '', found.title)}]]"
+
+        if not any(link.wiki and not link.label for link in note.links):
+            return note
+        body = note.body.replace(_SHOWN, PRIVATE)
+        prose = blank_skipped(body)
+        return replace(note, links=tuple(find_links(_WIKI.sub(titled, body), note.body_line)))
+
+    # What `kb status` shows, in its orders. The first to ask needs the index.
+
+    @cached_property
+    def reading(self) -> list[Note]:
+        """What is being read, begun last first."""
+        from kb.status import reading
+
+        return self._listed(reading(self._library))
+
+    @cached_property
+    def waiting(self) -> list[Note]:
+        """What to read next, best first; no more than a page asks for."""
+        from kb.choosing import reading_queue
+
+        return self._listed(reading_queue(self._library, QUEUE + len(self._private)))[:QUEUE]
+
+    def _listed(self, rows: list[dict[str, Any]]) -> list[Note]:
+        return [self.notes[row["path"]] for row in rows if row["path"] in self.notes]
 
     @cached_property
     def parts(self) -> dict[str, list[Note]]:
@@ -65,6 +100,13 @@ class PublicLibrary:
         name = _bare(str(note.meta.get("part_of") or ""))
         whole = self.resolve(name) if name else None
         return whole if whole and whole.path != note.path else None
+
+    @cached_property
+    def cite_keys(self) -> dict[str, str]:
+        """The citation key of each work, by path: the same as in an export."""
+        from kb.exporting.keys import assign
+
+        return assign(note for note in self._library.notes.values() if note.status or note.kind == "")
 
     def private_assets(self, names: list[str]) -> set[str]:
         """Those of the vault's other files that private notes name and public ones do not."""
@@ -82,7 +124,7 @@ class PublicLibrary:
         meta = self._public_meta(note)
         if not self._names_private(note):
             return replace(note, meta=meta)
-        body = self._public_text(note.body, note.path, f'<span class="kb-private">{PRIVATE}</span>')
+        body = self._public_text(note.body, note.path, _SHOWN)
         told = self._public_text(note.body, note.path, PRIVATE)
         return replace(note, meta=meta, body=body, links=tuple(find_links(told, note.body_line)))
 

@@ -6,14 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kb.ids import fold
+from kb.ids import PAPER_KEYS, fold
 from kb.note import KINDS, PAGE, STATUSES
 from kb.problem import KbError
 
 CHOICES = {"status": STATUSES, "kind": (*KINDS, PAGE)}
 RANGES = ("year", "added", "started", "finished", "published", "rating")
-TEXTS = ("author", "title", "id", "venue", "part_of", "arxiv", "doi", "acl", "url", "repro", "cite")
+TEXTS = ("author", "title", "id", "venue", "part_of", *PAPER_KEYS, "url", "repro", "cite")
 FIELDS = (*CHOICES, "tag", *RANGES, *TEXTS, "has")
+ALIASES = {"tags": "tag", "authors": "author", "kinds": "kind", "in": "part_of"}
 
 _TERM = re.compile(r'([-¬]?)(?:([A-Za-z_]+):)?(?:"([^"]*)"|(\S+))')
 
@@ -44,6 +45,12 @@ class Query:
         return Query(self.terms + tuple(_term("", field, v) for v in values if v))
 
 
+def is_term(word: str) -> bool:
+    """True for `status:read` and `-tag:x`: a condition on a field, no word to look for."""
+    name, colon, _ = word.lstrip("-¬").partition(":")
+    return bool(colon) and name in (*FIELDS, *ALIASES)
+
+
 def parse(text: str) -> Query:
     """Text -> Query; a field that does not exist is an error that names those that do."""
     return Query(tuple(_term(minus, field, quoted or bare) for minus, field, quoted, bare in _TERM.findall(text)))
@@ -51,7 +58,7 @@ def parse(text: str) -> Query:
 
 def _term(minus: str, field: str, value: str) -> Term:
     negated, field = bool(minus), field.lower()
-    field = {"tags": "tag", "authors": "author", "kinds": "kind", "in": "part_of"}.get(field, field)
+    field = ALIASES.get(field, field)
     if field in ("http", "https"):  # a URL, not a field
         return Term("url", f"{field}:{value}", negated=negated)
     if field and field not in FIELDS:

@@ -20,11 +20,17 @@ Every verb with its options, as `kb VERB --help` prints them. Conventions that h
 - `--json` gives every listing as JSON with stable keys. What is piped is not coloured and not cut.
 - Exit code 0: fine, an empty list included. 1: there are problems, or what was named is not there. 2: wrong usage.
 - `--root DIR` or `KB_ROOT` names the vault; else it is the nearest folder upwards with `mkdocs.yml` and `notes/`.
+- The answers of services are kept in `.kb/` for a month; requests go through the proxies of `HTTP_PROXY`,
+  `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. Services that want to know whom they answer are told the mail address in
+  `KB_MAILTO`, if there is one. Keys go into `S2_API_KEY` (Semantic Scholar), `GITHUB_TOKEN` and `HF_TOKEN`; each is
+  shown to its own host alone.
+- Lines in `inbox.md` become notes at the next command. `VISUAL` or `EDITOR` is your editor.
 - `kb --install-completion` teaches your shell the verbs, options and ids.
 
 ## Queries
 
-`kb list`, `kb search` and `kb status` take terms that must all hold:
+`kb list`, `kb search`, `kb status`, `kb next`, `kb tag`, `kb rm`, `kb edit` and `kb export` take terms that must all
+hold:
 
 | term | finds |
 |---|---|
@@ -33,8 +39,9 @@ Every verb with its options, as `kb VERB --help` prints them. Conventions that h
 | `status:to-read` | `inbox`, `to-read`, `reading`, `read`, `dropped` |
 | `kind:paper` | also `talk`, `lecture`, `course`, `post`, `thread`, `book`, `code`, `tool`, `dataset`, `topic`, `log` |
 | `tag:diffusion` | the tag, and those below it (`diffusion/video`) |
-| `author:ho` `title:…` `venue:…` `id:…` | part of it; the id whole |
+| `author:ho` `title:…` `venue:…` `doi:…` `id:…` | part of it; `id:` the whole id |
 | `year:2020` `year:2020..2023` `year:2020..` | also `added:`, `started:`, `finished:`, `published:`, `rating:` |
+| `in:cs336` | what belongs to that course or collection (`part_of`) |
 | `has:code` | any key that is filled; `has:links`, `has:tags` |
 | `-tag:survey` | not that |
 """

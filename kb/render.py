@@ -12,6 +12,7 @@ from typing import Any
 
 from kb.note import shown_authors
 
+_NEWS = 15  # rows of a part of `kb status --since`
 _STYLES = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36",
     "inbox": "33", "to-read": "36", "reading": "1;32", "read": "2", "dropped": "2",
@@ -92,14 +93,52 @@ def dashboard(found: dict[str, Any]) -> Iterator[str]:
     most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
     if most:
         yield style(" · ".join(f"{n} {kind if n == 1 else _plural(kind)}" for kind, n in most), "dim")
+    if "since" in found:
+        yield from _since(found["since"])
+    else:
+        yield from _today(found)
+    if found["problems"]:
+        count = found["problems"]
+        yield ""
+        yield style(f"at least {count} problem{'s' if count > 1 else ''}: `kb check` says where", "yellow")
+
+
+def _today(found: dict[str, Any]) -> Iterator[str]:
     yield from _part("Reading now", found["reading"], _place)
     yield from _part("Next", found["next"], lambda row: str(row.get("why", "")))
     yield from _part("Recently", found["recent"], lambda row: str(row.get("why", "")))
     yield from _part("Stale verdicts", found["stale"], lambda row: str(row.get("why", "")))
-    if found["problems"]:
-        count = found["problems"]
+
+
+def _since(found: dict[str, Any]) -> Iterator[str]:
+    """The parts of `kb status --since`: each row with the next command to type."""
+    day = found["date"]
+    titles = {
+        "half_read": "Half-read", "open": "Open", "finished": f"Finished since {day}", "added": f"Added since {day}",
+        "broke": f"Broken since {day}",
+    }  # fmt: skip
+    others = {"finished": f"kb list finished:{day}..", "added": f"kb list added:{day}..", "broke": "kb check"}
+    for key, title in titles.items():
+        if found[key]:
+            yield ""
+            yield style(title, "bold")
+            shown = found[key][: _NEWS if key in others else None]
+            rows = [(f"  {r.get('id', '')}", r["title"], r["why"], r["do"]) for r in shown]
+            yield from table([row if row[0].strip() else ("  " + row[2], row[1], "", row[3]) for row in rows],
+                             ("cyan", "", "dim", "green"), wide=1)  # fmt: skip
+            if more := len(found[key]) - len(shown):
+                yield style(f"  and {more} more: {others[key]}", "dim")
+    if not any(found[key] for key in titles):
         yield ""
-        yield style(f"{count} problem{'s' if count > 1 else ''}: `kb check` says where", "yellow")
+        yield f"Nothing is open, and nothing has been since {day}."
+
+
+def queue(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The lines of `kb next`: each note, and below it the reasons."""
+    for row in rows:
+        year = f" ({row['year']})" if row.get("year") else ""
+        yield f"{style(row['id'], 'bold')}  {printable(row['title'])}{year}"
+        yield f"    {style(printable('; '.join(row['why'])), 'dim')}"
 
 
 def _plural(kind: str) -> str:

@@ -11,9 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
+from kb.extras import install
 from kb.problem import KbError
-
-_NEEDED = "`kb run` needs the repro extra: pip install 'papers-you-can-run[repro]'"
 
 
 def run(root: Path, paper: str, recipe: str, gpus: int, args: Sequence[str]) -> NoReturn:
@@ -28,14 +27,16 @@ def run(root: Path, paper: str, recipe: str, gpus: int, args: Sequence[str]) -> 
 
 
 def training(root: Path, paper: str, recipe: str, gpus: int, args: Sequence[str]) -> list[str]:
-    """The command that trains; a KbError where torch, the paper or the recipe is not there."""
-    if not find_spec("torch") or not (find_spec("repro") or (root / "repro").is_dir()):
-        raise KbError(_NEEDED)
+    """The command that trains; a KbError where the paper, the recipe or torch is not there, in this order."""
+    if not find_spec("repro") and not (root / "repro").is_dir():
+        raise KbError(f"there is no repro/ here, and the laboratory is not installed: {install('repro')}")
     found = recipes(root)
     if paper not in found:
         raise KbError(f"no paper '{paper}'; there are: {', '.join(found) or 'none yet'}")
     if recipe not in found[paper]:
         raise KbError(f"no recipe '{recipe}' of {paper}; there are: {', '.join(found[paper]) or 'none yet'}")
+    if not find_spec("torch"):
+        raise KbError(f"`kb run` needs the repro extra: {install('repro')}")
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"] if gpus else []
     return [sys.executable, *launch, "-m", f"repro.{paper}.train", recipe, *args]
 

@@ -33,8 +33,8 @@ def _block(records: list[Record], source: str | None, is_open: bool) -> str:
     devices = ", ".join(dict.fromkeys(s.device for r in records for s in r.segments))
     told = f"seed{'s' if len(records) > 1 else ''} {seeds} · {minutes} min · {devices}"
     parts = [
-        f'<details class="kb-run"{" open" if is_open else ""}><summary><b>{escape(recipe)}</b>',
-        f"<span>{escape(told)}</span></summary>",
+        f'<details class="kb-run"{" open" if is_open else ""} data-search-exclude="true">',
+        f"<summary><b>{escape(recipe)}</b><span>{escape(told)}</span></summary>",
         f'<p class="kb-run__data"><i>data</i> {escape(data)}</p>' if data else "",
         _curves(records),
         _figures(records),
@@ -133,4 +133,4 @@ def _origin(record: Record, source: str | None) -> tuple[str, ...]:
 
 def _table(kind: str, head: str, rows: list[str]) -> str:
     table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    return f'<div class="kb-scroll">{table}</div>'
+    return f'<div class="kb-scroll" tabindex="0">{table}</div>'

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from kb import frontmatter
-from kb.files import Journal, read_bytes
+from kb.choosing import reading_queue
+from kb.edits import Changes, edit_notes
 from kb.library import Library
-from kb.note import KEY_ORDER, PAGE, STATUSES, Note, parse_note
+from kb.note import PAGE, STATUSES, Note
 from kb.problem import KbError
 
 RECENT_DAYS = 14
@@ -24,41 +24,20 @@ def set_status(library: Library, notes: Iterable[Note], status: str, today: date
     to `read` stamps `finished`, where that is empty."""
     if status not in STATUSES:
         raise KbError(f"no status '{status}'; there are {' '.join(STATUSES)}", 2)
-    read: dict[str, bytes | None] = {}
-    writes: dict[str, bytes | None] = {}
-    for note in notes:
+    day = (today or date.today()).isoformat()
+    listed = list(notes)
+    for note in listed:
         if not note.status:
-            raise KbError(
-                f"{note.path} is a {note.kind}, which has no reading status; name a work, or write a `status:` into it",
-                2,
-            )
-        data = read_bytes(library.root / note.path)
-        if data is None:
-            raise KbError(f"{note.path} is gone; run the command again")
-        if changes := _changes(data, note.path, status, today or date.today()):
-            read[note.path] = data
-            writes[note.path] = _edited(data, note.path, changes)
-    Journal(library.root).commit(f"status {status}", writes, read)
-    return sorted(writes)
+            hint = "name a work, or write a `status:` into it"
+            raise KbError(f"{note.path} is a {note.kind}, which has no reading status; {hint}", 2)
 
+    def changes(note: Note) -> Changes:
+        if note.meta.get("status") == status:
+            return {}
+        stamp = _STAMPS.get(status)
+        return {"status": status} | ({stamp: day} if stamp and not note.meta.get(stamp) else {})
 
-def _changes(data: bytes, path: str, status: str, today: date) -> dict[str, object]:
-    """The keys to set, by what the file says now."""
-    meta = parse_note(data, path)[0].meta
-    if meta.get("status") == status:
-        return {}
-    stamp = _STAMPS.get(status)
-    dated = {stamp: today.isoformat()} if stamp and not meta.get(stamp) else {}
-    return {"status": status, **dated}
-
-
-def _edited(data: bytes, path: str, changes: dict[str, object]) -> bytes:
-    try:
-        return frontmatter.edit(data.decode(), changes, KEY_ORDER).encode()
-    except UnicodeDecodeError:
-        raise KbError(f"{path} is no UTF-8; save it as UTF-8 first") from None
-    except KbError as error:
-        raise KbError(f"{path}: {error}") from None
+    return edit_notes(library.root, f"status {status}", [note.path for note in listed], changes)
 
 
 # The dashboard
@@ -77,32 +56,30 @@ def dashboard(
         "schema": 1,
         "counts": library.index.counts("status"),
         "kinds": library.index.counts("kind"),
-        "reading": _rows(library, "status = 'reading'", "started = '', started DESC, added DESC, id"),
-        "next": reading_queue(library, NEXT_SHOWN),
+        "reading": reading(library),
+        "next": [_told(row) for row in reading_queue(library, NEXT_SHOWN, today=today)],
         "recent": _recent(library, since or today - timedelta(RECENT_DAYS)),
         "stale": list(stale),
         "problems": sum(p.level != "info" for p in quick(library, today)),
     }
 
 
-def reading_queue(library: Library, count: int) -> list[dict[str, Any]]:
-    """What to read next: what was rated first, best first; then what has waited longest."""
-    order = "rating IS NULL, rating DESC, added = '', added, id"
-    rows = _rows(library, "status = 'to-read'", order, count)
-    return [row | {"why": _why(row)} for row in rows]
+def reading(library: Library) -> list[dict[str, Any]]:
+    """What is being read, begun last first."""
+    return rows_of(library, "status = 'reading'", "started = '', started DESC, added DESC, place(meta), id")
 
 
-def _why(row: dict[str, Any]) -> str:
-    if row.get("rating"):
-        return f"rated {row['rating']} of 5"
-    return f"waiting since {row['added']}" if row.get("added") else "to read, with no date"
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of kb.choosing as the dashboard has it: the reasons in one line."""
+    return {key: value for key, value in row.items() if key != "score"} | {"why": "; ".join(row["why"])}
 
 
 def _recent(library: Library, since: date) -> list[dict[str, Any]]:
-    """What was finished or added since a day, newest first."""
+    """What was finished or added since a day, newest first. Topics and logs are the vault's own, and no news."""
     latest = "max(finished, added)"
-    order = f"{latest} DESC, finished DESC, id"
-    rows = _rows(library, f"{latest} >= ?", order, RECENT_SHOWN, (since.isoformat(),))
+    order = f"{latest} DESC, finished DESC, place(meta), id"
+    where = f"{latest} >= ? AND kind NOT IN ('topic', 'log')"
+    rows = rows_of(library, where, order, RECENT_SHOWN, (since.isoformat(),))
     return [row | {"why": _event(row)} for row in rows]
 
 
@@ -111,6 +88,9 @@ def _event(row: dict[str, Any]) -> str:
     return f"finished {finished}" if finished >= added else f"added {added}"
 
 
-def _rows(library: Library, where: str, order: str, limit: int = -1, args: Sequence[Any] = ()) -> list[dict[str, Any]]:
+def rows_of(
+    library: Library, where: str, order: str, limit: int = -1, args: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
+    """Rows of `kb list --json` by SQL over the index's table `notes`."""
     sql = f"SELECT id, path, meta FROM notes WHERE kind <> '{PAGE}' AND {where} ORDER BY {order} LIMIT {limit}"
     return [Note(id, path, json.loads(meta), "").as_json() for id, path, meta in library.index.rows(sql, args)]

@@ -18,6 +18,9 @@ _FIRST = """This is a note: a Markdown file with a few keys at its top. Change i
 - `kb status welcome read` says that you have read this; `kb status` shows where you are.
 - `kb serve` shows the site of your notes.
 """
+_INBOX = """<!-- Put a link, an arXiv id or a title on a line of its own, from a phone, an editor or a sync folder:
+the next kb command makes a note of it and takes the line out. `kb undo` puts it back. -->
+"""
 
 
 def init(folder: Path, today: date | None = None) -> list[str]:
@@ -31,6 +34,7 @@ def init(folder: Path, today: date | None = None) -> list[str]:
     files = {
         "mkdocs.yml": (Path(__file__).parent / "site" / "vault_mkdocs.yml").read_text("utf-8"),
         ".gitignore": ".kb/\nsite/\nout/\n",
+        "inbox.md": _INBOX,
         "notes/index.md": frontmatter.compose({"title": "My papers"}, _FRONT),
         "notes/topics/welcome.md": frontmatter.compose(welcome, _FIRST),
     }

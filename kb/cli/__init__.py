@@ -1,23 +1,36 @@
 """The command line: one short function a verb. It reads arguments and shows results; everything else is elsewhere, and
 is imported when its verb runs, so that `kb list` does not wait for what only `kb build` needs."""
 
-from __future__ import annotations
-
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from kb.cli import adding, changing, looking, papers  # noqa: F401  (each adds its verbs)
+from kb.cli import adding, changing, exporting, looking, merging, noting, papers  # noqa: F401  (each adds its verbs)
 from kb.cli.shared import app, set_root
 from kb.problem import KbError
 
 
 def main() -> None:
     """Run the command line; a KbError is one line and an exit code, never a traceback."""
-    sys.argv[1:] = [_negated(arg) for arg in sys.argv[1:]]
+    args = sys.argv[1:]
+    at = next(
+        (n for n, a in enumerate(args) if not a.startswith("-") and (not n or args[n - 1] != "--root")), len(args)
+    )
+    verb = "".join(args[at : at + 1])
+    if verb == "note":
+        sys.argv[1:] = _as_words(args, at + 2)
+    else:
+        sys.argv[1:] = [_negated(arg, verb) for arg in args]
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where it can be caught that nobody listens
+    except BrokenPipeError:  # `kb list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KbError as error:
         print(f"kb: {error}", file=sys.stderr)
         sys.exit(error.code)
@@ -26,13 +39,24 @@ def main() -> None:
         sys.exit(130)
 
 
-def _negated(arg: str) -> str:
-    """`-tag:x` is a term of a query; without another sign for `not` it would be read as the option -t."""
+def _as_words(args: list[str], start: int) -> list[str]:
+    """What stands behind the ID of `kb note` is text, whatever it looks like; `--help` alone asks for help."""
+    words = args[start:]
+    if "--" in words or words in (["-h"], ["--help"]) or not any(word.startswith("-") for word in words):
+        return args
+    return [*args[:start], "--", *words]
+
+
+def _negated(arg: str, verb: str) -> str:
+    """`-tag:x` is a term of a query, and -x a tag to take away for `kb tag`; without another sign for `not` they would
+    be read as options."""
+    if verb == "tag" and len(arg) > 1 and arg[0] == "-" != arg[1] and arg != "-h":
+        return f"¬{arg[1:]}"
     if not arg.startswith("-") or ":" not in arg:
         return arg
-    from kb.query import FIELDS
+    from kb.query import is_term
 
-    return f"¬{arg[1:]}" if arg[1:].partition(":")[0] in FIELDS else arg
+    return f"¬{arg[1:]}" if not arg.startswith("--") and is_term(arg) else arg
 
 
 def _version(wanted: bool) -> None:

@@ -1,7 +1,5 @@
 """Verbs that bring works in."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +27,8 @@ def init(folder: Annotated[Path, typer.Argument(help="Where.")] = Path()) -> Non
 @app.command()
 def add(
     refs: Annotated[
-        list[str] | None, typer.Argument(help="arXiv id or URL, DOI, any URL, a .bib file, - for stdin.")
+        list[str] | None,
+        typer.Argument(help="arXiv id, DOI, ISBN, any URL, a .pdf or .bib file, a .txt with one a line, - for stdin."),
     ] = None,
     status: Status = "to-read",
     tag: Tags = None,
@@ -37,6 +36,9 @@ def add(
     id: Annotated[str, typer.Option(help="The file name instead of one made from the title.")] = "",
     title: Annotated[str, typer.Option(help="The title instead of the one that is fetched.")] = "",
     note: Annotated[str, typer.Option(help="A first line of your own.")] = "",
+    clipboard: Annotated[bool, typer.Option("--clipboard", help="Add what was copied.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Add what is new to the note that is there already.")] = False,
+    edit: Annotated[bool, typer.Option("--edit", help="Open the new notes in $EDITOR.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no service; `--complete` does so later.")] = False,
     complete: Annotated[bool, typer.Option("--complete", help="Fetch what earlier adds could not.")] = False,
     json: Json = False,
@@ -44,47 +46,73 @@ def add(
     """Make a note of a paper or anything else, with its metadata; what has a note already is named instead."""
     from kb.add import AddOptions
     from kb.add import add as make
+    from kb.clipboard import paste
     from kb.complete import complete as finish
+    from kb.files import state_dir
     from kb.render import printable, to_json
     from kb.sources import fetcher
+    from kb.waiting import watched
 
-    if not refs and not complete:
+    if not (refs or clipboard or complete):
         raise KbError("nothing to add; name an arXiv id, a URL, a .bib file, or - for standard input", 2)
-    stdin = sys.stdin.read() if refs and "-" in refs else ""
     library = open_library()
+    stdin = sys.stdin.buffer.read().decode("utf-8", "replace") if refs and "-" in refs else ""
+    fetch = watched(fetcher(cache=state_dir(library.root) / "answers"))
     added: list[Added] = []
     problems: list[Problem] = []
-    if refs:
-        options = AddOptions(status, tuple(tag or ()), kind, id, title, note, offline, stdin)
-        added = make(library, refs, options, fetcher())
+    if refs or clipboard:
+        copied = paste() if clipboard else ""
+        options = AddOptions(status, tuple(tag or ()), kind, id, title, note, offline, merge, stdin, copied)
+        added = make(library, refs or [], options, fetch)
     if complete:
-        finished, problems = finish(library, fetcher())
+        finished, problems = finish(library, fetch)
         added += finished
     if json:
         print(to_json([a.as_json() for a in added]))
     else:
-        show_lines(a.message or f"{a.action} {a.path}" for a in added)
-    for problem in problems:
-        print(printable(str(problem)), file=sys.stderr)
-    raise typer.Exit(1 if problems or any(a.action == "exists" for a in added) else 0)
+        show_lines(printable(a.message or f"{a.action} {a.path}") for a in added if a.action != "failed")
+    for text in (*(f"kb: {a.message}" for a in added if a.action == "failed"), *map(str, problems)):
+        print(printable(text), file=sys.stderr)
+    if edit:
+        _open_new(added)
+    wrong = ("failed",) if merge else ("exists", "failed")  # with --merge there may be nothing new, and all is well
+    raise typer.Exit(1 if problems or any(a.action in wrong for a in added) else 0)
+
+
+def _open_new(added: "list[Added]") -> None:
+    """The notes that were made or added to, in the editor."""
+    from kb.opening import edit
+
+    library = open_library()
+    notes = [library.find(a.id) for a in added if a.action in ("created", "merged")]
+    if notes:
+        sys.stdout.flush()
+        edit(library.root, notes)
 
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="Markdown reading lists.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Reading lists (Markdown, org, Logseq, URLs), .bib, .ris, .json, .csv, .rdf; an Obsidian vault,"
+            " a Notion export (folder or .zip)."
+        ),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, write nothing.")] = False,
     review: Annotated[bool, typer.Option("--review", help="Edit the plan in $EDITOR first.")] = False,
     as_: Annotated[str, typer.Option("--as", help="The name of the list, where another of its name is known.")] = "",
+    format: Annotated[str, typer.Option("--format", help="list, org, bibtex, ris …, where it is not told.")] = "",
     json: Json = False,
 ) -> None:
-    """Turn reading lists into notes, every line accounted for. Importing an edited list again brings its changes in
-    and leaves what you wrote alone; `kb undo` takes a whole import back."""
+    """Turn reading lists and bibliographies into notes, every line and record accounted for. Importing an edited file
+    again brings its changes in and leaves what you wrote alone; `kb undo` takes a whole import back."""
     from kb.importing import apply
     from kb.importing.terminal import plan_files, summary
     from kb.render import to_json
 
     library = open_library()
-    plan = plan_files(library, files, as_, review)
+    plan = plan_files(library, files, as_, review, format)
     if plan is None:
         print("nothing was imported")
         return
@@ -94,3 +122,4 @@ def import_(
         print(to_json(plan.as_json()))
     else:
         show_lines(summary(plan, dry_run))
+    raise typer.Exit(1 if plan.is_flawed else 0)

@@ -1,7 +1,5 @@
 """Verbs that mend and take back."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -38,12 +36,21 @@ def check(
 @app.command()
 def undo(
     skip_changed: Annotated[bool, typer.Option("--skip-changed", help="Leave files that you edited since.")] = False,
+    list: Annotated[bool, typer.Option("--list", help="Show what can be taken back, newest first.")] = False,
+    json: Json = False,
 ) -> None:
-    """Take back the last change of any verb: an add, a status, a whole import."""
-    from kb.files import Journal
+    """Take back the last change of any verb: an add, a status, a rename, a whole import. Run it again to go on back."""
     from kb.library import find_root
+    from kb.render import printable, table, to_json
+    from kb.undoing import as_json, lines, listed, what
+    from kb.undoing import undo as take_back
 
-    change, kept = Journal(find_root(given_root())).undo(skip_changed)
-    count = len(change.paths) - len(kept)
-    print(f"took back `kb {change.verb}` of {change.when}: {count} file{'' if count == 1 else 's'}")
-    show_lines(f"left as you edited it: {path}" for path in kept)
+    root = find_root(given_root())
+    if not list:
+        change, kept = take_back(root, skip_changed)
+        told = lines(change, kept)
+        print(to_json(as_json(change, kept))) if json else show_lines(printable(line) for line in told)
+    elif json:
+        print(to_json([as_json(change) for change in listed(root)]))
+    else:
+        show_lines(table([(c.when, c.verb, what(c)) for c in listed(root)], ("dim", "bold"), wide=2))

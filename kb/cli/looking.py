@@ -1,7 +1,6 @@
 """Verbs that show what there is."""
 
-from __future__ import annotations
-
+import sys
 from typing import Annotated
 
 import typer
@@ -14,8 +13,8 @@ from kb.cli.shared import (
     Status,
     Tags,
     app,
-    day,
     known_ids,
+    known_sorts,
     known_statuses,
     meant,
     open_library,
@@ -34,7 +33,10 @@ def list_(
     author: Annotated[str, typer.Option(help="Part of a name.")] = "",
     repro: Annotated[bool, typer.Option("--repro", help="Only what has a reproduction.")] = False,
     sort: Annotated[
-        str, typer.Option(help="added, year, title, author, started, finished, status, rating, id.")
+        str,
+        typer.Option(
+            help="added, year, title, author, started, finished, status, rating, id.", autocompletion=known_sorts
+        ),
     ] = "added",
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many.")] = 0,
     json: Json = False,
@@ -55,38 +57,110 @@ def list_(
         show_lines(listing(index.table(asked, sort, limit)))
 
 
+def _ids_or_statuses(incomplete: str) -> list[str]:
+    return [*known_ids(incomplete), *known_statuses(incomplete)]
+
+
 @app.command()
 def status(
-    what: Annotated[str, typer.Argument(help="A note, or a query in quotes.", autocompletion=known_ids)] = "",
-    to: Annotated[str, typer.Argument(metavar="STATUS", help="What to set it to.", autocompletion=known_statuses)] = "",
-    since: Annotated[str, typer.Option(help="How far back `recently` looks, as a date: 2025-01-04.")] = "",
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID|QUERY]... [STATUS]", help="Notes or a query, then what to set them to.",
+                       autocompletion=_ids_or_statuses),
+    ] = None,
+    since: Annotated[str, typer.Option(help="What has been since then: 2025-01-04, yesterday, monday, 7d, 2w.")] = "",
     json: Json = False,
-) -> None:
-    """Without an argument the state of your reading; with a note its status; with a status too, set it.
+) -> None:  # fmt: skip
+    """Without an argument the state of your reading; with notes or a query their status; with a status too, set it.
     `reading` and `read` are stamped with today's date."""
-    from kb.check_results import stale_rows
-    from kb.render import dashboard, listing, style, to_json
-    from kb.status import dashboard as morning
+    from kb.query import is_term
+    from kb.render import listing, style, to_json
     from kb.status import set_status
 
-    library = open_library()
+    what = list(words or ())
+    to = what.pop() if len(what) > 1 and not is_term(what[-1]) else ""
+    if since and what:
+        raise KbError("--since tells of the whole vault; name no note with it", 2)
     if not what:
-        found = morning(library, day(since), stale=stale_rows(library))
-        print(to_json(found)) if json else show_lines(dashboard(found))
+        _morning(since, json)
         return
+    library = open_library()
     notes = meant(library, what)
     if to:
         changed = set_status(library, notes, to)
         unchanged = [note.path for note in notes if note.path not in changed]
-        show_lines(
-            [*(f"{style(to, to)}  {path}" for path in changed), *(f"{path} was {to} already" for path in unchanged)]
-        )
+        if json:
+            print(to_json({"status": to, "changed": changed, "unchanged": unchanged}))
+            return
+        show_lines(f"{style(to, to)}  {path}" for path in changed)
+        show_lines(f"{path} was {to} already" for path in unchanged)
+        if len(changed) > 1:
+            print(style(f"{len(changed)} notes; `kb undo` takes it back", "dim"))
     elif json:
         print(to_json([note.as_json() for note in notes]))
     else:
         from json import dumps
 
         show_lines(listing((n.id, n.status, n.kind, n.year, dumps(n.authors), n.title) for n in notes))
+
+
+def _morning(since: str, json: bool) -> None:
+    """`kb status` by itself: where things stand, and what has been since a day."""
+    from kb.check_results import stale_rows
+    from kb.render import dashboard, to_json
+    from kb.since import day_of
+    from kb.since import since as come_back
+    from kb.status import dashboard as morning
+
+    day = day_of(since) if since else None
+    library = open_library()
+    stale = stale_rows(library)
+    found = morning(library, day, stale=stale)
+    if day:
+        found["since"] = come_back(library, day, stale)
+    print(to_json(found)) if json else show_lines(dashboard(found))
+
+
+@app.command("next")
+def next_(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[N] [QUERY]...", help="How many, and of which notes.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What to read next, and why. Points: 10 for a star of its rating, 12 for the next part of a course begun, 8 for a
+    link from what you are reading, 3 for a tag of what you read lately, 1 for another note's link, 1 for each month
+    that it waits."""
+    from kb.choosing import reading_queue
+    from kb.query import parse
+    from kb.render import queue, to_json
+
+    asked = list(words or ())
+    count = int(asked.pop(0)) if asked and asked[0].isascii() and asked[0].isdigit() else 5
+    library = open_library()
+    rows = reading_queue(library, count, parse(" ".join(asked)))
+    if json:
+        print(to_json(rows))
+        return
+    show_lines(queue(rows))
+    if not rows:
+        waiting = library.index.counts("status").get("inbox", 0)
+        told = f"; {waiting} in the inbox: kb list status:inbox" if waiting else ""
+        print(f"nothing to read{' answers that' if asked else ''}{told}", file=sys.stderr)
+
+
+@app.command()
+def results(
+    words: Annotated[list[str] | None, typer.Argument(help="Data, metric, task, note or recipe: CIFAR-10 FID")] = None,
+    json: Json = False,
+) -> None:
+    """What papers report and what our runs measured, as one table; ours say how they are smaller. Without words the
+    first numbers of each recipe; with words all that hold them."""
+    from kb.render import to_json
+    from kb.reported import FIRST, lines, reported
+
+    rows = reported(open_library(), words or ())
+    print(to_json(rows)) if json else show_lines(lines(rows, 0 if words else FIRST))
 
 
 @app.command()
@@ -107,13 +181,15 @@ def search(
     json: Json = False,
 ) -> None:
     """Full text of the notes, best first, with the place."""
-    from kb.query import FIELDS, parse
+    from kb.query import is_term, parse
     from kb.render import printable, style, to_json
 
     words = " ".join(text).split(" ") if len(text) == 1 and '"' not in text[0] else text
-    fields = [w for w in words if w.lstrip("-¬").partition(":")[0] in FIELDS and ":" in w]
+    fields = [w for w in words if is_term(w)]
     sought = " ".join(f'"{w}"' if " " in w and '"' not in w else w for w in words if w not in fields)
     found = open_library().index.search(sought, parse(" ".join(fields)), limit)
+    if found and found[0].get("partial"):
+        print("kb: no note has all of these words; these have some of them", file=sys.stderr)
     if json:
         print(to_json(found))
         return

@@ -1,19 +1,22 @@
 """Verbs of reproductions and of the site."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kb.cli.shared import Json, app, given_root, show_lines
+from kb.cli.shared import Json, app, given_root, known_papers, known_recipes, show_lines
 
 
 @app.command()
 def claims(
-    paper: Annotated[str, typer.Argument(help="A folder of repro/, for all that belongs beside its verdicts.")] = "",
+    paper: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of repro/, for all that belongs beside its verdicts.", autocompletion=known_papers
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """What papers claim and what our runs say of it: holds, fails, equivalent, unclear or not run; stale where the
@@ -37,8 +40,10 @@ def claims(
 
 @app.command()
 def run(
-    paper: Annotated[str, typer.Argument(help="A folder of repro/.")],
-    recipe: Annotated[str, typer.Argument(help="One of its recipes; `python -m repro` lists them.")] = "smoke",
+    paper: Annotated[str, typer.Argument(help="A folder of repro/.", autocompletion=known_papers)],
+    recipe: Annotated[
+        str, typer.Argument(help="One of its recipes; `python -m repro` lists them.", autocompletion=known_recipes)
+    ] = "smoke",
     args: Annotated[
         list[str] | None, typer.Argument(help="After --, for the training: --seed 1 --minutes 9 --out DIR")
     ] = None,

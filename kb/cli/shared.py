@@ -1,8 +1,11 @@
-"""What the verbs share: the application, the vault at hand, and the arguments that several of them take."""
+"""What the verbs share: the application, the vault at hand, and the arguments that several of them take.
 
-from __future__ import annotations
+The modules of verbs do without `from __future__ import annotations`: typer would compile every annotation of every verb
+again at each start, an eighth of what `kb --help` takes.
+"""
 
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +13,8 @@ import typer
 from kb.problem import KbError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kb.library import Library
     from kb.note import Note
 
@@ -33,8 +38,9 @@ def set_root(root: str | None) -> None:
     _root[0] = root
 
 
-def open_library() -> Library:
-    """The vault, up to date; says so if an earlier command had died half-way or the index had to be made anew."""
+def open_library(capturing: bool = True) -> "Library":
+    """The vault, up to date; says so if an earlier command had died half-way or the index had to be made anew. New
+    lines of inbox.md become notes first."""
     from kb.files import Journal
     from kb.library import Library, find_root
     from kb.render import progress
@@ -42,11 +48,28 @@ def open_library() -> Library:
     root = find_root(given_root())
     cut_off = Journal(root).recover()
     if cut_off:
-        print(f"kb: `kb {cut_off.verb}` was cut off; what it had begun was taken back", file=sys.stderr)
+        from kb.undoing import done_by
+
+        print(f"kb: {done_by(cut_off)} was cut off; what it had begun was taken back", file=sys.stderr)
     library = Library(root, progress)
     if library.index.rebuilt:
         print("kb: the index was damaged and has been made anew; no note was touched", file=sys.stderr)
+    if capturing and (root / "inbox.md").exists() and _captured(root):
+        library.index.close()
+        return Library(root, progress)
     return library
+
+
+def _captured(root: "Path") -> bool:
+    """Whether the inbox held something new; says what became of it."""
+    from kb.capture import capture, waits
+    from kb.library import Library
+    from kb.render import printable
+
+    told = capture(root, lambda: Library(root)) if waits(root) else []
+    for line in told:
+        print(f"kb: {printable(line)}", file=sys.stderr)
+    return bool(told)
 
 
 def show_lines(lines: Any) -> None:
@@ -58,8 +81,43 @@ def known_ids(incomplete: str) -> list[str]:
     """The ids that a shell completes to."""
     from kb.query import parse
 
+    return _completed(lambda library: [row[0] for row in library.index.table(parse(""), "id", 0)], incomplete)
+
+
+def known_tags(incomplete: str) -> list[str]:
+    """The tags that a shell completes to, most frequent first; a sign in front stays."""
+    from kb.tagging import counts
+
+    sign = incomplete[:1] if incomplete[:1] in ("+", "-") else ""
+    found = _completed(lambda library: [tag for tag, _ in counts(library)], incomplete[len(sign) :])
+    return [sign + tag for tag in found]
+
+
+def known_papers(incomplete: str) -> list[str]:
+    """The reproductions that a shell completes to."""
+    return _completed(lambda library: list(library.results.papers), incomplete)
+
+
+def known_recipes(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The recipes of a paper that have runs or claims."""
+
+    def recipes(library: "Library") -> list[str]:
+        paper = library.results.find(str(ctx.params.get("paper", "")))
+        ran = [record.recipe for record in paper.records.values()]
+        return list(dict.fromkeys([*ran, *(recipe for row in paper.listed for recipe in row.recipes)]))
+
+    return _completed(recipes, incomplete)
+
+
+def known_sorts(incomplete: str) -> list[str]:
+    from kb.index import SORTS
+
+    return [name for name in SORTS if name.startswith(incomplete)]
+
+
+def _completed(names: Callable[["Library"], list[str]], incomplete: str) -> list[str]:
     try:
-        return [row[0] for row in open_library().index.table(parse(""), "id", 0) if row[0].startswith(incomplete)]
+        return [name for name in names(open_library(capturing=False)) if name.startswith(incomplete)]
     except KbError:
         return []
 
@@ -84,27 +142,25 @@ Id = Annotated[
     str, typer.Argument(help="A note: its id, alias, title, arXiv id, DOI or URL.", autocompletion=known_ids)
 ]
 Status = Annotated[str, typer.Option(help="inbox, to-read, reading, read or dropped.", autocompletion=known_statuses)]
-Tags = Annotated[list[str] | None, typer.Option("--tag", "-t", help="May be given several times.")]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", "-t", help="May be given several times.", autocompletion=known_tags)
+]
 Kind = Annotated[str, typer.Option(help="paper, talk, lecture, course, post …", autocompletion=known_kinds)]
 
 
-def day(text: str) -> Any:
-    from datetime import date
+def meant(library: "Library", words: Sequence[str], works: bool = True) -> "list[Note]":
+    """The notes that names mean, or that answer a query, where one of the words is a condition on a field; at least
+    one. `works`: of a query only what has a status, else all but pages."""
+    from kb.note import PAGE
+    from kb.query import as_sql, is_term, parse
 
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise KbError(f"'{text}' is no date; write it like 2025-01-04", 2) from None
-
-
-def meant(library: Library, what: str) -> list[Note]:
-    """The notes that a name or a query means; at least one."""
-    from kb.query import FIELDS, as_sql, parse
-
-    if what.partition(":")[0].lstrip("-¬") not in FIELDS or library.index.resolve(what):
-        return [library.find(what)]
-    where, args = as_sql(parse(what))
-    notes = [note for note in library.index.notes(where, args) if note.status]
+    if not any(is_term(word) and not library.index.resolve(word) for word in words):
+        return list({note.path: note for note in map(library.find, words)}.values())
+    asked = " ".join(words)
+    query = parse(asked)
+    where, args = as_sql(query)
+    found = library.index.notes(where, args)
+    notes = [note for note in found if (note.status if works else note.kind != PAGE or query.has("kind"))]
     if not notes:
-        raise KbError(f"no note answers `{what}`; `kb list {what}` tries it")
+        raise KbError(f"no note answers `{asked}`; `kb list {asked}` tries it")
     return notes

@@ -16,6 +16,7 @@ import pytest
 from reproductions import MODEL, TRAIN, claim, judged, record, write
 
 from kb.claims import effect, facts, measured, number
+from kb.extras import install
 from kb.problem import KbError
 from kb.results import Result, source_hash
 from kb.run import environment, training
@@ -244,11 +245,23 @@ def test_a_config_that_fails_is_told_in_one_line(lab: Path, run_kb: Run) -> None
     assert (ended.returncode, ended.stderr) == (1, told)
 
 
-def test_without_torch_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_torch_names_are_checked_first_and_then_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, lab: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(KbError, match=r"^no recipe 'nosuch' of mine; there are: smoke, gpu-big$"):
+        training(lab, "mine", "nosuch", 0, [])
     with pytest.raises(KbError) as failure:
-        training(tmp_path, "ddpm", "smoke", 0, [])
-    assert str(failure.value) == "`kb run` needs the repro extra: pip install 'papers-you-can-run[repro]'"
+        training(lab, "mine", "smoke", 0, [])
+    assert str(failure.value) == f"`kb run` needs the repro extra: {install('repro')}"
+
+
+def test_a_remedy_fits_how_kb_was_installed(tmp_path: Path) -> None:
+    assert install("site", HOME, here=HOME) == "pip install '.[site]'"
+    assert install("site", HOME, here=tmp_path) == f"pip install '{HOME}[site]'"
+    assert install("site", tmp_path, here=tmp_path) == "pip install 'papers-you-can-run[site]'"
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "something-else"\n')
+    assert install("repro", tmp_path, here=tmp_path) == "pip install 'papers-you-can-run[repro]'"
 
 
 def test_the_vault_comes_before_what_was_on_the_path(tmp_path: Path) -> None:

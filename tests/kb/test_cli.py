@@ -173,14 +173,15 @@ def test_status_sets_a_status_and_undo_takes_it_back(root: Path, run_kb: Run) ->
     undone = run_kb(root, "undo")
     assert (undone.returncode, undone.stderr) == (0, "")
     assert undone.stdout.startswith("took back `kb status reading` of ")
-    assert undone.stdout.endswith(": 1 file\n")
+    assert undone.stdout.endswith(": 1 note: ddpm\n")
     assert file.read_text() == before
     assert said(run_kb(root, "undo")) == (1, "", "kb: nothing to undo: the journal is empty\n")
 
 
 def test_status_takes_a_query(root: Path, run_kb: Run) -> None:
     run = run_kb(root, "status", "kind:paper", "dropped")
-    assert said(run) == (0, "dropped  notes/papers/ddpm.md\ndropped  notes/papers/unet.md\n", "")
+    lines = "dropped  notes/papers/ddpm.md\ndropped  notes/papers/unet.md\n2 notes; `kb undo` takes it back\n"
+    assert said(run) == (0, lines, "")
     assert said(run_kb(root, "status", "year:1999", "read")) == (
         1,
         "",
@@ -204,12 +205,13 @@ def test_undo_leaves_what_was_edited_since(root: Path, run_kb: Run) -> None:
 
 def test_the_dashboard(root: Path, run_kb: Run) -> None:
     found = as_json(run_kb(root, "status", "--json", "--since", "2024-01-15"))
+    assert found.pop("since")["date"] == "2024-01-15"
     assert found == {
         "schema": 1,
         "counts": {"inbox": 1, "read": 1, "to-read": 1},
         "kinds": {"paper": 2, "talk": 1},
         "reading": [],
-        "next": [DDPM | {"why": "waiting since 2025-01-04"}],
+        "next": [DDPM | {"why": "waiting since 2025-01-04; 1 other note links to it"}],
         "recent": [DDPM | {"why": "added 2025-01-04"}, UNET | {"why": "finished 2024-02-01"}],
         "stale": [],
         "problems": found["problems"],
@@ -218,7 +220,8 @@ def test_the_dashboard(root: Path, run_kb: Run) -> None:
 
 
 def test_check(root: Path, run_kb: Run) -> None:
-    line = "notes/papers/ddpm.md:11: link: [[nowhere]] leads to no note (write it: kb add, or list it under wanted:)\n"
+    hint = "write it: kb add REF --id nowhere, or list it under wanted:"
+    line = f"notes/papers/ddpm.md:11: link: [[nowhere]] leads to no note ({hint})\n"
     assert said(run_kb(root, "check")) == (1, line, "")
     (problem,) = as_json(run_kb(root, "check", "--json"), 1)
     assert problem == {
@@ -226,7 +229,7 @@ def test_check(root: Path, run_kb: Run) -> None:
         "line": 11,
         "check": "link",
         "message": "[[nowhere]] leads to no note",
-        "hint": "write it: kb add, or list it under wanted:",
+        "hint": hint,
         "level": "warning",
         "fixable": False,
     }
@@ -248,7 +251,11 @@ def test_check(root: Path, run_kb: Run) -> None:
         (["links", "ddqm"], 1, "no note 'ddqm'; did you mean ddpm?"),
         (["status", "ddqm", "read"], 1, "no note 'ddqm'; did you mean ddpm?"),
         (["status", "ddpm", "done"], 2, "no status 'done'; there are inbox to-read reading read dropped"),
-        (["status", "--since", "yesterday"], 2, "'yesterday' is no date; write it like 2025-01-04"),
+        (
+            ["status", "--since", "before"],
+            2,
+            "'before' is no date; write it like 2025-01-04, yesterday, monday, 7d or 2w",
+        ),
         (["list", "--status", "done"], 2, "no status 'done'; there are inbox to-read reading read dropped"),
         (
             ["list", "--sort", "size"],
@@ -260,7 +267,7 @@ def test_check(root: Path, run_kb: Run) -> None:
             ["list", "foo:bar"],
             2,
             "no field 'foo' to query; there are status kind tag year added started finished published rating"
-            " author title id venue part_of arxiv doi acl url repro cite has",
+            " author title id venue part_of arxiv doi acl openreview pmid s2 openalex isbn url repro cite has",
         ),
         (
             ["list", "kind:movie"],
@@ -313,7 +320,7 @@ def test_a_new_vault(tmp_path: Path, run_kb: Run) -> None:
     made = run_kb(tmp_path, "init", "v")
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.splitlines()[0] == (
-        f"A vault is in {tmp_path}/v: .gitignore, mkdocs.yml, notes/index.md, notes/topics/welcome.md"
+        f"A vault is in {tmp_path}/v: .gitignore, inbox.md, mkdocs.yml, notes/index.md, notes/topics/welcome.md"
     )
     assert said(run_kb(tmp_path / "v", "check")) == (0, "", "")
     assert said(run_kb(tmp_path, "init", "v")) == (2, "", "kb: v is a vault already; `kb status` shows what is in it\n")
@@ -416,6 +423,10 @@ def test_a_verb_imports_what_it_needs_only(root: Path, args: list[str]) -> None:
         ("kb status ddpm r", ["reading", "read"]),
         ("kb list --status to", ["to-read"]),
         ("kb list --kind pa", ["paper"]),
+        ("kb list --tag d", ["diffusion"]),
+        ("kb list --sort a", ["added", "author"]),
+        ("kb tag ddpm +d", ["+diffusion"]),
+        ("kb tag dd", ["ddpm"]),
     ],
 )
 def test_a_shell_completes_verbs_ids_and_choices(root: Path, run_kb: Run, words: str, found: list[str]) -> None:

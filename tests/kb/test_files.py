@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+import kb.files
 from kb.files import Journal, read_bytes, write_atomic
 from kb.problem import KbError
+from kb.undoing import lines, undo, what
 
 OLD: dict[str, bytes | None] = {
     "notes/a.md": b"old a",
@@ -153,6 +155,53 @@ def test_the_journal_keeps_fifty_changes(root: Path) -> None:
     assert (root / ".kb/.gitignore").read_text() == "*\n"
 
 
+def test_the_journal_is_bounded_in_bytes_too_and_keeps_the_newest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kb.files, "_KEPT_BYTES", 3000)
+    journal = Journal(root)
+    for n in range(5):
+        journal.commit(f"edit {n}", {"notes/a.md": b"%d" % n * 500}, {})
+    assert [change.verb for change in journal.changes()] == ["edit 4", "edit 3", "edit 2"]
+    journal.commit("large", {"notes/a.md": b"x" * 9000}, {})
+    journal.commit("larger", {"notes/a.md": b""}, {})
+    assert [change.verb for change in journal.changes()] == ["larger"]
+
+
+def test_the_changes_newest_first(root: Path) -> None:
+    assert Journal(root).changes() == []
+    Journal(root).commit("one", NEW, OLD)
+    Journal(root).commit("two", {"notes/a.md": b"2"}, {})
+    first, second = Journal(root).changes()
+    assert (first.verb, first.paths, first.old) == ("two", ["notes/a.md"], {"notes/a.md": b"new a"})
+    assert (second.verb, second.paths, second.old) == ("one", sorted(NEW), OLD)
+
+
+def test_what_a_change_did_in_words(root: Path) -> None:
+    Journal(root).commit("edit", NEW | {"imports/x.json": b"{}"}, {})
+    (change,) = Journal(root).changes()
+    assert what(change) == ("2 notes: a, c; 1 note is new: d; 1 note is gone: b; 1 other file: imports/x.json")
+    assert list(lines(*undo(root))) == [
+        f"took back `kb edit` of {change.when}: 2 notes: a, c; 1 note is gone again: d; 1 note is back: b; "
+        "1 other file: imports/x.json"
+    ]
+    Journal(root).commit("many", {f"notes/n{n}.md": b"x" for n in range(7)}, {})
+    (root / "notes/n1.md").write_bytes(b"mine")
+    told = list(lines(*undo(root, skip_changed=True)))
+    assert told[0].endswith(": 6 notes are gone again: n0, n2, n3, n4, n5 and 1 more")
+    assert told[1:] == ["left as you edited it: notes/n1.md"]
+    Journal(root).commit("rest", {"x.txt": b"", "y.txt": b""}, {})
+    assert list(lines(*undo(root)))[0].endswith(": 2 files: x.txt, y.txt")
+
+
+def test_undo_does_not_take_the_vault_from_under_its_notes(tmp_path: Path) -> None:
+    Journal(tmp_path).commit("init", {"mkdocs.yml": b"", "notes/index.md": b"x"}, {})
+    (tmp_path / "notes/mine.md").write_text("mine")
+    with pytest.raises(KbError, match="^only `kb init` is left to take back, and notes/mine.md would have no vault"):
+        undo(tmp_path)
+    (tmp_path / "notes/mine.md").unlink()
+    assert undo(tmp_path)[0].verb == "init"
+    assert not (tmp_path / "mkdocs.yml").exists()
+
+
 # What may go wrong, at every place where it may
 
 DYING = """
@@ -263,6 +312,12 @@ def test_a_state_folder_that_cannot_be_made_is_told(root: Path) -> None:
     with pytest.raises(KbError) as error:
         Journal(root).commit("edit", NEW, OLD)
     assert str(error.value) == f"{root}/.kb: File exists; kb must be able to write there"
+    assert now(root) == OLD
+    (root / ".kb").unlink()
+    (root / ".kb").mkdir()
+    (root / ".kb/journal").write_text("in the way")
+    with pytest.raises(KbError, match=r"\.kb/journal: File exists; kb must be able to write there$"):
+        Journal(root).commit("edit", NEW, OLD)
     assert now(root) == OLD
 
 

@@ -277,7 +277,7 @@ TEXTS = {
     "cpp.md": note("Kernels in C++", "and CUDA"),
     "c.md": note("C and its history", "a letter"),
     "id.md": note("Fusion", "arXiv 2409.08148 says so; 2409 is a number, 08148 too."),
-    "uni.md": note("Café Straße Λόγος", "naïve ﬁne"),
+    "uni.md": note("Café Straße Λόγος", "naïve ﬁnal ёлка m²"),
     "tags.md": note("Tagged", "", tags="[zebra]", authors="[Zoë Quill]", aliases="[Nick]"),
     "guide/page.md": note("Guide page", "guidance"),
 }
@@ -303,8 +303,15 @@ def hits(root: Path, text: str, query: str = "") -> list[str]:
         ("cafe strasse", ["uni"]),
         ("CAFÉ", ["uni"]),
         ("straße", ["uni"]),
+        ("strasse", ["uni"]),
         ("ΛΌΓΟΣ", ["uni"]),
         ("naive", ["uni"]),
+        ("λογος", ["uni"]),
+        ("λόγου", []),
+        ("ёлка", ["uni"]),
+        ("елка", ["uni"]),
+        ("m2", ["uni"]),
+        ("final", ["uni"]),
         ("zebra", ["tags"]),
         ("quill", ["tags"]),
         ("nick", ["tags"]),
@@ -329,6 +336,39 @@ def test_a_hit_has_its_score_and_place(make_vault: Vault) -> None:
     assert index.search("rank", ALL) == index.search("rank", ALL)
     assert [hit["id"] for hit in index.search("c", ALL, 1)] == ["c"]
     assert [hit["id"] for hit in index.search("C++", ALL, 1)] == ["cpp"]  # the limit counts what is shown
+
+
+def test_hits_that_lack_a_word_say_so(make_vault: Vault) -> None:
+    index = Index(make_vault(TEXTS))
+    assert [(hit["id"], hit.get("partial")) for hit in index.search("rank zzz", ALL)] == [
+        ("title", True),
+        ("body", True),
+    ]
+    assert all("partial" not in hit for hit in index.search("rank update", ALL))
+    assert index.search("zzz the", ALL) == []
+
+
+def test_a_note_without_text_has_no_snippet(make_vault: Vault) -> None:
+    (hit,) = Index(make_vault({"a.md": note("Empty handed")})).search("handed", ALL)
+    assert hit["snippets"] == []
+
+
+def test_what_was_folded_is_found_in_its_own_spelling_and_leaves_no_trace(make_vault: Vault) -> None:
+    root = make_vault({"a.md": note("Λόγος", "ἐν ἀρχῇ ἦν ὁ λόγος")})
+    (hit,) = Index(root).search("ΑΡΧΗ", ALL)
+    assert hit["snippets"] == ["ἐν ἀρχῇ ἦν ὁ λόγος"]
+    (root / "notes/a.md").write_text(note("Else", "nothing"))
+    assert hits(root, "λογος") == []
+    Index(root).db.execute("INSERT INTO fts(fts) VALUES('integrity-check')")
+
+
+def test_a_closed_index_is_not_taken_for_a_damaged_one(two: Path) -> None:
+    index = Index(two)
+    index.close()
+    before = (two / ".kb/index.sqlite").stat().st_ino
+    with pytest.raises(sqlite3.ProgrammingError):
+        index.rows("SELECT 1")
+    assert not index.rebuilt and (two / ".kb/index.sqlite").stat().st_ino == before
 
 
 def test_equal_hits_come_in_the_order_of_ids(make_vault: Vault) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from kb.listing import PAGE_SIZE, summary, tag_uri
 from kb.note import Note
 from kb.pages import dashboard, generated_pages, nav, note_context, src_uri, visible
 from kb.public import PublicLibrary
+from kb.status import dashboard as morning
 
 
 def library(root: Path, notes: dict[str, str]) -> PublicLibrary:
@@ -117,7 +121,11 @@ def test_a_note_s_surroundings(tmp_path: Path) -> None:
     assert context["part_of"] == {"title": "Course", "uri": "courses/course.md"}
     assert context["tags"] == [{"name": "a/b", "uri": "tags/a/b.md"}]
     (link,) = context["backlinks"]
-    assert link["uri"] == "papers/b.md" and len(link["contexts"]) == 2 and "First ddpm here." in link["contexts"][0]
+    assert (
+        link["uri"] == "papers/b.md"
+        and len(link["contexts"]) == 2
+        and link["contexts"][0] == "First Denoising Models here."
+    )
     assert "@" in context["bibtex"] and "ho2020denoising" in context["bibtex"]
     course = note_context(public, public.notes["notes/courses/course.md"])
     assert [p["uri"] for p in course["parts"]] == ["papers/ddpm.md"]
@@ -175,7 +183,7 @@ def test_private_notes_leave_no_pages_links_or_tags(tmp_path: Path) -> None:
     )
     for trace in ("secret", "nightjar", "clandestine", "1987"):
         assert trace not in told.lower()
-    assert note_context(public, other)["backlinks"][0]["contexts"] == ["Before private note the other stands."]
+    assert note_context(public, other)["backlinks"][0]["contexts"] == ["Before private note the Other stands."]
     assert note_context(public, open_note)["backlinks"] == []
 
 
@@ -213,3 +221,111 @@ def test_pages_need_no_mkdocs_typer_nor_torch() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+# What a front page and the terminal both show
+
+
+def listed(html: str, title: str) -> list[str]:
+    """The titles of the rows under a heading of the front page."""
+    found = re.search(rf"<h2>(?:<a[^>]*>)?{title}(?:</a>)?</h2>(.*?)</section>", html, re.S)
+    return re.findall(r'class="kb-row__title"[^>]*>([^<]*)<', found[1]) if found else []
+
+
+def imported(title: str, line: int, **keys: str) -> str:
+    return note(title, added="2026-01-02", imported=f"['list.md:{line}']", **keys)
+
+
+def test_the_front_page_and_the_terminal_have_one_order(tmp_path: Path) -> None:
+    reading = {f"papers/r{i}.md": note(f"R{i}", status="reading", started=f"2025-01-{i:02}") for i in range(1, 9)}
+    waiting = {f"papers/w{i:02}.md": imported(f"W{i:02}", 20 - i, status="to-read") for i in range(1, 12)}
+    notes = {
+        "papers/aa.md": note("Undated", status="reading"),
+        "topics/t.md": imported("A topic", 1, status="to-read"),
+        "papers/hidden.md": note("Hidden", status="to-read", rating="5", private="true"),
+    }
+    public = library(tmp_path, reading | waiting | notes)
+    html = dashboard(public)
+    terminal = morning(Library(tmp_path), today=date(2026, 1, 3))
+    assert [row["title"] for row in terminal["reading"]] == [*(f"R{i}" for i in range(8, 0, -1)), "Undated"]
+    assert listed(html, "Reading now") == [f"R{i}" for i in range(8, 0, -1)]
+    assert [row["title"] for row in terminal["next"]] == ["Hidden", "W11", "W10", "W09", "W08"]
+    assert listed(html, "Next up") == ["W11", "W10", "W09", "W08", "W07", "W06"]
+    assert [row["title"] for row in terminal["recent"]][:3] == ["W11", "W10", "W09"]
+    assert listed(html, "Recently added") == ["W11", "W10", "W09", "W08", "W07", "W06"]
+    assert '<a href="status/reading.md">All 9</a>' in html and '<a href="status/to-read.md">All 12</a>' in html
+
+
+def test_a_list_that_is_shown_whole_has_no_more(tmp_path: Path) -> None:
+    html = dashboard(library(tmp_path, {"papers/a.md": note("A", status="reading")}))
+    assert listed(html, "Reading now") == ["A"] and "All " not in html
+
+
+def test_topics_that_tie_most_together_come_first_and_tell_what(tmp_path: Path) -> None:
+    public = library(tmp_path, {
+        "papers/a.md": note("Alpha"), "papers/b.md": note("Beta"),
+        "topics/few.md": note("A few", "Words of its own, with [[a]]."),
+        "topics/many.md": note("Many", "- [[b]]\n- [[a]]\n- [[b]]"),
+        "topics/none.md": note("None"),
+    })  # fmt: skip
+    html = dashboard(public)
+    order = [html.index(f">{title}</a></h3>") for title in ("Many", "A few", "None")]
+    assert order == sorted(order)
+    assert '<p>Beta · Alpha</p><span class="kb-n">2 linked notes</span>' in html
+    assert "<p>Words of its own, with a.</p>" in html and html.count("<p>") == 2
+
+
+# Around a note
+
+
+def context_of(public: PublicLibrary, path: str) -> dict[str, Any]:
+    return note_context(public, public.notes[f"notes/{path}"])
+
+
+def test_a_whole_lists_only_the_parts_that_its_text_does_not(tmp_path: Path) -> None:
+    public = library(tmp_path, {
+        "courses/c.md": note("Course", "1. [[one]]\n2. [[two|the second]]"),
+        **{f"talks/{n}.md": note(n.title(), part_of="c") for n in ("one", "two", "three")},
+    })  # fmt: skip
+    course = context_of(public, "courses/c.md")
+    assert [part["title"] for part in course["parts"]] == ["Three"] and course["parts_in_text"] == 2
+    assert context_of(public, "talks/one.md")["backlinks"] == []  # its whole stands above its title
+    (link,) = context_of(public, "talks/two.md")["backlinks"]
+    assert link["contexts"] == ["the second"]
+
+
+def test_the_sentence_of_a_backlink_names_notes_by_their_titles(tmp_path: Path) -> None:
+    public = library(tmp_path, {
+        "papers/x.md": note("The X paper"),
+        "papers/y.md": note("Y"),
+        "topics/t.md": note("T", "- [[x]]\n- Read [[x]] after [[y]], not `[[x]]`.\n- [[x|that one]] again"),
+    })  # fmt: skip
+    (link,) = context_of(public, "papers/x.md")["backlinks"]
+    assert link["contexts"] == ["Read The X paper after Y, not x.", "that one again"]
+    assert public.notes["notes/topics/t.md"].links[0].target == "x"
+
+
+@pytest.mark.parametrize(
+    ("keys", "has"),
+    [
+        ({}, False),
+        ({"url": "https://x.org"}, False),
+        ({"year": "2020"}, True),
+        ({"arxiv": "'2006.11239'"}, True),
+        ({"authors": "[A B]"}, True),
+        ({"kind": "post", "year": "2020"}, False),
+        ({"kind": "post", "authors": "[A B]"}, True),
+    ],
+)
+def test_bibtex_is_offered_where_a_bibliography_could_use_it(tmp_path: Path, keys: dict[str, str], has: bool) -> None:
+    public = library(tmp_path, {"papers/a.md": note("A", **keys)})
+    assert bool(context_of(public, "papers/a.md")["bibtex"]) is has
+
+
+def test_where_a_work_was_seen_is_told(tmp_path: Path) -> None:
+    long = f"https://lnkd.in/{'x' * 60}"
+    public = library(tmp_path, {"papers/a.md": note("A", seen=f"[https://www.x.com/a/1/, {long}]")})
+    assert context_of(public, "papers/a.md")["seen"] == [
+        {"name": "x.com/a/1", "url": "https://www.x.com/a/1/"},
+        {"name": f"lnkd.in/{'x' * 39}…", "url": long},
+    ]

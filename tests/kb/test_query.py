@@ -223,7 +223,7 @@ def holds(note: Note, term: Term) -> bool:
     return yes is not term.negated
 
 
-@settings(max_examples=60)
+@settings(max_examples=35)
 @given(st.lists(META, max_size=6), st.lists(st.lists(TERMS, max_size=3), min_size=1, max_size=8))
 def test_the_index_answers_as_python_does(metas: list[dict[str, Any]], queries: list[list[Term]]) -> None:
     with vault({f"papers/n{n}.md": meta for n, meta in enumerate(metas)}) as index:

@@ -136,7 +136,7 @@ def test_the_dashboard() -> None:
         "Next",
         "  b    rated 5 of 5",
         "",
-        "2 problems: `kb check` says where",
+        "at least 2 problems: `kb check` says where",
     ]
     empty = {"counts": {}, "kinds": {}, "reading": [], "next": [], "recent": [], "stale": [], "problems": 0}
     assert list(dashboard(empty)) == ["no notes yet"]

@@ -14,7 +14,7 @@ from kb.problem import KbError
 from kb.vault import init
 
 TODAY = date(2026, 3, 1)
-FILES = [".gitignore", "mkdocs.yml", "notes/index.md", "notes/topics/welcome.md"]
+FILES = [".gitignore", "inbox.md", "mkdocs.yml", "notes/index.md", "notes/topics/welcome.md"]
 
 
 def test_a_new_vault_is_whole_and_without_problems(tmp_path: Path) -> None:
