@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kb.extras import install
 from kb.problem import KbError
 
 os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")  # Material's notice about a successor, on every build
@@ -24,7 +25,7 @@ try:
     from mkdocs.config import load_config
     from mkdocs.exceptions import Abort, ConfigurationError, MkDocsException
 except ModuleNotFoundError as error:
-    raise KbError(f"`kb build` needs {error.name}: pip install 'papers-you-can-run[site]'") from None
+    raise KbError(f"`kb build` needs {str(error.name).partition('.')[0]}: {install('site')}") from None
 
 
 @dataclass

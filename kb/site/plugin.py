@@ -27,12 +27,13 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.templates import TemplateContext
 
+from kb.check_links import unresolved_links
 from kb.claim_pages import Shown, figures, reproductions, section
 from kb.ids import title_key
 from kb.library import Library
 from kb.listing import front_matter
 from kb.note import FOREIGN, PAGE, Note
-from kb.pages import dashboard, generated_pages, nav, note_context, visible
+from kb.pages import dashboard, generated_pages, in_order, nav, note_context, visible
 from kb.problem import KbError, Problem
 from kb.public import PublicLibrary
 from kb.site import defaults
@@ -46,6 +47,8 @@ from kb.site.wikilinks import WikilinkExtension
 
 log = get_plugin_logger("kb")
 _FIGURE = re.compile(r'(src|href)="kb:([^"]+)"')  # a picture of a run, by its path on the site
+_AS_WRITTEN = re.compile(r"(<(?:pre|script|style|textarea)\b.*?</(?:pre|script|style|textarea)>)", re.S)
+_INDENTED = re.compile(r"\n\s+")
 _MD_HREF = re.compile(r'href="(?![a-z][a-z0-9+.-]*:|/)([^"#]+\.md)(#[^"]*)?"')
 
 
@@ -75,8 +78,9 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
             self.public = visible(library)
             self.shown = reproductions(self.public, library.results)
             papers = [paper for paper in library.results.papers.values() if paper.own]
-            self.problems: list[Problem] = [*library.problems, *(p for paper in papers for p in paper.problems)]
-            self.public.backlinks  # noqa: B018  # resolves every link: the last that needs the index
+            found = [*library.problems, *unresolved_links(library), *(p for paper in papers for p in paper.problems)]
+            self.problems: list[Problem] = found
+            self.public.backlinks, self.public.reading, self.public.waiting  # noqa: B018  # the last that need the index
             library.index.close()
         except KbError as error:
             raise PluginError(f"kb: {error}") from None
@@ -101,8 +105,8 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         self.files = files
         self.vault.know(files)
         if config.nav is None:
-            guide = sorted(f.src_uri for f in files.documentation_pages() if f.src_uri.startswith("guide/"))
-            config.nav = nav(guide, self.shown)
+            guide = [f.src_uri for f in files.documentation_pages() if f.src_uri.startswith("guide/")]
+            config.nav = nav(in_order(guide, self.public.notes.get("notes/guide/index.md")), self.shown)
         self._report()
         return files
 
@@ -182,6 +186,19 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         shown["kb_math"] = "kb-math" in (page.content or "") or "$" in str([note and note.title, shown.get("kb")])
         context.update(shown)  # type: ignore[typeddict-item]  # mkdocs names its own keys alone
         return context
+
+    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
+        """Without the white space of the templates, a quarter of an ordinary page."""
+        parts = _AS_WRITTEN.split(output)
+        parts[::2] = [_INDENTED.sub("\n", part) for part in parts[::2]]
+        return "".join(parts)
+
+    @event_priority(-100)  # after the search has written its index
+    def on_post_build(self, *, config: MkDocsConfig) -> None:
+        """The search index as a script besides: a page opened from disk may not fetch, and Material looks for this."""
+        index = Path(config.site_dir) / "search/search_index.json"
+        if index.is_file():
+            index.with_suffix(".js").write_text(f"var __index = {index.read_text('utf-8')}", "utf-8")
 
     def _url(self, page: Page, uri: str) -> str:
         file = self.files.get_file_from_path(uri)

@@ -18,14 +18,14 @@ class Vault:
         self.public = public
         self.current = "index.md"
         self._pages: set[str] = set()
-        self._images: dict[str, str] = {}
+        self._assets: dict[str, str] = {}
 
     def know(self, files: Files) -> None:
-        """Take in what the site will consist of; of two images with one name the first by path is meant."""
+        """Take in what the site will consist of; of two files with one name the first by path is meant."""
         self._pages = {file.src_uri for file in files.documentation_pages()}
         for file in sorted(files.media_files(), key=lambda f: f.src_uri, reverse=True):
-            self._images[posixpath.basename(file.src_uri).casefold()] = file.src_uri
-            self._images[file.src_uri.casefold()] = file.src_uri
+            self._assets[posixpath.basename(file.src_uri).casefold()] = file.src_uri
+            self._assets[file.src_uri.casefold()] = file.src_uri
 
     def page(self) -> str:
         return self.current
@@ -36,9 +36,9 @@ class Vault:
             return None
         return Target(src_uri(found), found.title, summary(found))
 
-    def image(self, name: str) -> str | None:
+    def asset(self, name: str) -> str | None:
         here = posixpath.normpath(posixpath.join(posixpath.dirname(self.current), name))
-        return self._images.get(here.casefold()) or self._images.get(name.casefold())
+        return self._assets.get(here.casefold()) or self._assets.get(name.casefold())
 
     def exists(self, uri: str) -> bool:
         return uri in self._pages

@@ -44,8 +44,8 @@ class Resolver(Protocol):
     def note(self, name: str) -> Target | None:
         """The note a path, id, alias or title means."""
 
-    def image(self, name: str) -> str | None:
-        """The path under notes/ of an image named by its path or its file name."""
+    def asset(self, name: str) -> str | None:
+        """The path under notes/ of an image or another file, named by its path or its file name."""
 
     def exists(self, uri: str) -> bool:
         """Whether a path under notes/ is a page of the site, a generated one included."""
@@ -70,7 +70,7 @@ class WikilinkProcessor(InlineProcessor):
             return self._image(name, label), m.start(0), m.end(0)
         target = self.vault.note(name) if name else Target(self.vault.page(), heading)
         if target is None:
-            return missing(name, label or name), m.start(0), m.end(0)
+            return self._file(name, label), m.start(0), m.end(0)
         element = self._embed(target) if bang else self._link(target, name, heading, label)
         return element, m.start(0), m.end(0)
 
@@ -100,8 +100,17 @@ class WikilinkProcessor(InlineProcessor):
         """Text that is no Markdown but may hold formulas."""
         return AtomicString(self.md.htmlStash.store(math_html(text)) if "$" in text else text)
 
+    def _file(self, name: str, label: str) -> etree.Element:
+        """A link to a file that is no note: [[paper.pdf]]."""
+        uri = self.vault.asset(name)
+        if uri is None:
+            return missing(name, label or name)
+        link = etree.Element("a", {"href": relative(uri, self.vault.page()), "class": "kb-link"})
+        link.text = label or self._plain(posixpath.basename(name))
+        return link
+
     def _image(self, name: str, label: str) -> etree.Element:
-        uri = self.vault.image(name)
+        uri = self.vault.asset(name)
         if uri is None:
             return missing(name, label or name)
         attributes = {"src": relative(uri, self.vault.page()), "alt": label or posixpath.basename(name)}

@@ -115,6 +115,8 @@ All about noise: [[ddpm]], then [[unet]].
 """,
     "courses/cs336.md": "---\ntitle: Models from scratch\nkind: course\nstatus: to-read\n---\n\nLectures.\n",
     "talks/lecture-1.md": "---\ntitle: Lecture 1\nkind: lecture\npart_of: cs336\nstatus: read\n---\n\nOverview.\n",
+    "posts/long.md": "---\ntitle: Long-winded\n---\n\nNothing of it.\n"
+    + 3 * f"\n{'A zygote, as ever, divides. ' * 40}\n",
     "guide/write-a-note.md": "---\ntitle: Write a note\n---\n\nLike [[ddpm]].\n",
 }  # fmt: skip
 PNG = bytes.fromhex(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from kb.site.build import BuildReport
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = pytest.mark.browser
@@ -23,7 +25,7 @@ CONTRAST = """() => {
   const low = [];
   for (const e of document.querySelectorAll(".md-content *, .md-tabs__link, .md-header__topic, .md-footer *")) {
     const text = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!text || e.closest(".katex, .headerlink, pre, [hidden]") || !e.offsetParent) continue;
+    if (!text || e.closest(".katex, .headerlink, [hidden]") || !e.offsetParent) continue;
     const color = rgba(getComputedStyle(e).color);
     const [a, b] = [lum(color.slice(0, 3)), lum(behind(e))].sort((x, y) => y - x);
     const ratio = (a + .05) / (b + .05);
@@ -99,6 +101,37 @@ def test_search_finds_a_note_by_a_word_and_by_an_author(visit: Visit) -> None:
         assert "Denoising" in result.inner_text()
         page.goto(visit.url)
     assert visit.wrong == []
+
+
+def test_a_result_of_the_search_is_a_few_lines(browser: sync_api.Browser, report: BuildReport, url: str) -> None:
+    visit = Visit(browser, url, viewport={"width": 1280, "height": 900})
+    page = visit.go("")
+    page.locator(".md-search__input").click()
+    page.locator(".md-search__input").press_sequentially("chain")
+    article = page.locator(".md-search-result__article").first
+    article.wait_for(timeout=10_000)
+    assert article.locator("> p:visible").all_inner_texts() == [
+        "With \\alpha_t = 1 - \\beta_t it costs $5 and gives a chain. Seen in private note too."
+    ]
+    words = " ".join(article.evaluate("e => e.textContent").split())
+    assert "images CIFAR-10 FID 3.17 Table 1" in words and "taskdata" not in words and "seed 1" not in words
+    page.locator(".md-search__input").fill("")
+    page.locator(".md-search__input").press_sequentially("zygote")
+    article = page.locator(".md-search-result__article", has_text="Long-winded")
+    article.wait_for(timeout=10_000)
+    shown = article.locator("> p:visible")
+    assert shown.count() == 2 and all(text.startswith("A zygote") for text in shown.all_inner_texts())
+    heights = shown.evaluate_all("all => all.map(e => e.clientHeight / parseFloat(getComputedStyle(e).lineHeight))")
+    assert [round(lines) for lines in heights] == [3, 3]
+    visit.context.close()
+
+
+def test_what_scrolls_or_opens_can_be_named_and_reached(visit: Visit) -> None:
+    page = visit.go("papers/ddpm/")
+    assert page.locator('[role="dialog"]').evaluate_all("all => all.map(e => e.ariaLabel)") == ["Search"]
+    assert page.locator(".kb-scroll:not([tabindex])").count() == 0 < page.locator(".kb-scroll").count()
+    levels = visit.go("topics/").locator("main :is(h1, h2, h3)").evaluate_all("all => all.map(e => e.tagName)")
+    assert levels[:2] == ["H1", "H2"] and "H3" not in levels
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

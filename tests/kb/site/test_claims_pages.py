@@ -45,7 +45,8 @@ def cells(html: str) -> list[list[str]]:
     """The text of each cell of each row of a table of claims."""
     table = re.search(r'<table class="kb-claims">.*?</table>', html, re.S)
     assert table
-    return [["|".join(c.itertext()) for c in row] for row in etree.fromstring(table[0]).iter("tr")]
+    rows = etree.fromstring(table[0]).iter("tr")
+    return [["|".join(text.rstrip() for text in c.itertext() if text.strip()) for c in row] for row in rows]
 
 
 # Pure
@@ -61,7 +62,7 @@ def test_the_table_has_our_setting_and_the_data_beside_each_verdict(tmp_path: Pa
         ["holds", "Noise & more|T-1 · robust · Table 2", "3.17",
          "effect +0.12 [0.0703, 0.17], p 0.00913, 3 seeds|setting| 8x8 patches|data| JPEG <copies>"],
         ["not run", "What T-2 says|T-2 · scale · Table 1", "3.17",
-         "setting| 10,000 steps of 800,000|to run| |kb run toy gpu-a"],
+         "setting| 10,000 steps of 800,000|to run|kb run toy gpu-a"],
     ]  # fmt: skip
 
 

@@ -28,8 +28,8 @@ class Vault:
     def note(self, name: str) -> Target | None:
         return TARGETS.get(name)
 
-    def image(self, name: str) -> str | None:
-        return "figures/a b.png" if name == "a b.png" else None
+    def asset(self, name: str) -> str | None:
+        return {"a b.png": "figures/a b.png", "slides.pdf": "figures/slides.pdf"}.get(name)
 
     def exists(self, uri: str) -> bool:
         return uri in ("papers/ddpm.md", "topics/2025-08-08-log.md")
@@ -52,6 +52,8 @@ def render(text: str) -> str:
         ("![[ddpm]]", '<span class="kb-embed__text">Noise in, image out.</span>'),
         ("![[a b.png]]", '<img alt="a b.png" src="../figures/a%20b.png" />'),
         ("![[a b.png|30x20]]", '<img alt="a b.png" height="20" src="../figures/a%20b.png" width="30" />'),
+        ("[[slides.pdf]]", '<a class="kb-link" href="../figures/slides.pdf">slides.pdf</a>'),
+        ("![[slides.pdf|the slides]]", '<a class="kb-link" href="../figures/slides.pdf">the slides</a>'),
         ("[[nowhere]]", '<span class="kb-missing" title="no note “nowhere” yet">nowhere</span>'),
         ("[[nowhere|some text]]", ">some text</span>"),
         ("![[gone.png]]", '<span class="kb-missing"'),

@@ -6,6 +6,7 @@ for (const element of document.querySelectorAll(".kb-math")) {
       displayMode: element.classList.contains("kb-math--display"),
       maxExpand: 1000,
     });
+    if (element.scrollWidth > element.clientWidth && element.clientWidth) element.tabIndex = 0; // to scroll by keyboard
   } catch (error) {
     element.textContent = tex;
     element.title = error.message;
