@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,13 @@ def name(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(file: Path) -> Iterator[tuple[str, int, int]]:
+@cache
+def imports(file: Path) -> tuple[tuple[str, int, int], ...]:
     """Every module a file imports, wherever in it, with the line and the number of leading dots."""
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[tuple[str, int, int]]:
     for node in ast.walk(ast.parse(file.read_text("utf-8"), str(file))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno, 0) for alias in node.names)
@@ -88,6 +94,7 @@ def test_lab_imports_no_paper_and_a_paper_lab_and_itself() -> None:
         ("material", "kb/site/"),
         ("pymdownx", "kb/site/"),
         ("bibtexparser", "kb/formats/"),
+        ("pypdf", "kb/sources/"),
     ],
 )
 def test_a_library_is_known_to_one_room(module: str, room: str) -> None:
