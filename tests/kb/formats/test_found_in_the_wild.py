@@ -43,10 +43,11 @@ def test_definitions_are_no_entries_without_keys() -> None:
 
 
 def test_an_entry_without_a_brace_is_told() -> None:
-    text = "@Comment x = 3\n@article,\n  title = {Sea},\n}\n\n@book{k, title = {Kelp}}\n"
+    text = "@article,\n  title = {Sea},\n}\n\n@book{k, title = {Kelp}}\n"
     records, problems = bibtex.read_file(text.encode(), "x.bib")
-    assert [(p.line, p.level) for p in problems] == [(2, "error")] and "no brace" in problems[0].message
+    assert [(p.line, p.level) for p in problems] == [(1, "error")] and "no brace" in problems[0].message
     assert [bool(record.fault) for record in records] == [True, False]
+    assert bibtex.read("@Comment x = 3\n@book{k, title = {Kelp}}\n")[1] == []
 
 
 @pytest.mark.parametrize(
