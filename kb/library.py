@@ -58,7 +58,7 @@ class Library:
 
     @cached_property
     def problems(self) -> list[Problem]:
-        """What is wrong in single files; kb.check adds what is wrong between them."""
+        """What is wrong in single files; kb.checks adds what is wrong between them."""
         return sorted(self.index.problems())
 
     @cached_property

@@ -10,14 +10,14 @@ from kb.cli.shared import Json, Kind, Status, Tags, app, open_library, show_line
 from kb.problem import KbError
 
 if TYPE_CHECKING:
-    from kb.add import Added
     from kb.problem import Problem
+    from kb.verbs.add import Added
 
 
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(help="Where.")] = Path()) -> None:
     """Make a new vault: a folder of notes that lists, searches and builds at once."""
-    from kb.vault import init as make
+    from kb.verbs.vault import init as make
 
     written = make(folder)
     print(f"A vault is in {folder.resolve()}: {', '.join(written)}")
@@ -44,14 +44,14 @@ def add(
     json: Json = False,
 ) -> None:
     """Make a note of a paper or anything else, with its metadata; what has a note already is named instead."""
-    from kb.add import AddOptions
-    from kb.add import add as make
-    from kb.clipboard import paste
-    from kb.complete import complete as finish
     from kb.files import state_dir
     from kb.render import printable, to_json
     from kb.sources import fetcher
-    from kb.waiting import watched
+    from kb.verbs.add import AddOptions
+    from kb.verbs.add import add as make
+    from kb.verbs.clipboard import paste
+    from kb.verbs.complete import complete as finish
+    from kb.verbs.waiting import watched
 
     if not (refs or clipboard or complete):
         raise KbError("nothing to add; name an arXiv id, a URL, a .bib file, or - for standard input", 2)
@@ -81,7 +81,7 @@ def add(
 
 def _open_new(added: "list[Added]") -> None:
     """The notes that were made or added to, in the editor."""
-    from kb.opening import edit
+    from kb.verbs.opening import edit
 
     library = open_library()
     notes = [library.find(a.id) for a in added if a.action in ("created", "merged")]

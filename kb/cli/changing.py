@@ -15,9 +15,9 @@ def check(
     json: Json = False,
 ) -> None:
     """Everything that is wrong in the vault, as path:line: check: message (what to do)."""
-    from kb.check import check as run
-    from kb.check import render
-    from kb.fix import fix as mend
+    from kb.checks import check as run
+    from kb.checks import render
+    from kb.checks.fix import fix as mend
     from kb.library import Library
     from kb.render import printable
 
@@ -42,8 +42,8 @@ def undo(
     """Take back the last change of any verb: an add, a status, a rename, a whole import. Run it again to go on back."""
     from kb.library import find_root
     from kb.render import printable, table, to_json
-    from kb.undoing import as_json, lines, listed, what
-    from kb.undoing import undo as take_back
+    from kb.verbs.undoing import as_json, lines, listed, what
+    from kb.verbs.undoing import undo as take_back
 
     root = find_root(given_root())
     if not list:

@@ -75,7 +75,7 @@ def status(
     `reading` and `read` are stamped with today's date."""
     from kb.query import is_term
     from kb.render import listing, style, to_json
-    from kb.status import set_status
+    from kb.verbs.status import set_status
 
     what = list(words or ())
     to = what.pop() if len(what) > 1 and not is_term(what[-1]) else ""
@@ -106,11 +106,11 @@ def status(
 
 def _morning(since: str, json: bool) -> None:
     """`kb status` by itself: where things stand, and what has been since a day."""
-    from kb.check_results import stale_rows
+    from kb.checks.results import stale_rows
     from kb.render import dashboard, to_json
-    from kb.since import day_of
-    from kb.since import since as come_back
-    from kb.status import dashboard as morning
+    from kb.verbs.since import day_of
+    from kb.verbs.since import since as come_back
+    from kb.verbs.status import dashboard as morning
 
     day = day_of(since) if since else None
     library = open_library()
@@ -131,9 +131,9 @@ def next_(
     """What to read next, and why. Points: 10 for a star of its rating, 12 for the next part of a course begun, 8 for a
     link from what you are reading, 3 for a tag of what you read lately, 1 for another note's link, 1 for each month
     that it waits."""
-    from kb.choosing import reading_queue
     from kb.query import parse
     from kb.render import queue, to_json
+    from kb.verbs.choosing import reading_queue
 
     asked = list(words or ())
     count = int(asked.pop(0)) if asked and asked[0].isascii() and asked[0].isdigit() else 5
@@ -157,7 +157,7 @@ def results(
     """What papers report and what our runs measured, as one table; ours say how they are smaller. Without words the
     first numbers of each recipe; with words all that hold them."""
     from kb.render import to_json
-    from kb.reported import FIRST, lines, reported
+    from kb.verbs.reported import FIRST, lines, reported
 
     rows = reported(open_library(), words or ())
     print(to_json(rows)) if json else show_lines(lines(rows, 0 if words else FIRST))
@@ -167,7 +167,7 @@ def results(
 def show(id: Id, json: Json = False) -> None:
     """One note: what is known of it, its text, what links to it."""
     from kb.render import to_json
-    from kb.show import as_json, lines
+    from kb.verbs.show import as_json, lines
 
     library = open_library()
     note = library.find(id)
@@ -207,7 +207,7 @@ def links(
 ) -> None:
     """What a note links to, and what links to it, each with its sentence."""
     from kb.render import printable, to_json
-    from kb.show import broken_links, link_lines, links_json, orphan_rows
+    from kb.verbs.show import broken_links, link_lines, links_json, orphan_rows
 
     library = open_library()
     if orphans or broken:

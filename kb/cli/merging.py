@@ -15,8 +15,8 @@ def merge(
 ) -> None:
     """Make one note of two that are one work: what OTHER says is filled in, its text stands below, its names become
     aliases so that every link goes on leading there. `kb undo` takes it back."""
-    from kb.merge import merge_notes
     from kb.render import printable, to_json
+    from kb.verbs.merge import merge_notes
 
     library = open_library()
     done = merge_notes(library, library.find(keep), library.find(other))

@@ -24,8 +24,8 @@ def rename(
     alias: Annotated[bool, typer.Option("--alias", help="Keep the old id as an alias.")] = False,
 ) -> None:
     """Give a note another id: its file is renamed, and every link to it in every note is rewritten."""
-    from kb.renaming import rename as give
     from kb.render import printable, style
+    from kb.verbs.renaming import rename as give
 
     done = give(open_library(), old, new, alias)
     count = f"{done.links} link{'' if done.links == 1 else 's'}"
@@ -53,7 +53,7 @@ def tag(
     """Add tags to notes and take tags away: kb tag ddpm +diffusion -todo. Without tags, shows those of the notes;
     without notes, all tags and how many notes have each."""
     from kb.render import printable, table, to_json
-    from kb.tagging import counts, parted, rename_tag, retag
+    from kb.verbs.tagging import counts, parted, rename_tag, retag
 
     library = open_library()
     asked, add, gone = parted(words or ())
@@ -91,7 +91,7 @@ def note(
     text: Annotated[list[str], typer.Argument(help="What you noticed; - reads it from standard input.")],
 ) -> None:
     """Append a dated line to a note, by any of its ids, under its heading Log or Notes where it has one."""
-    from kb.remarks import remark
+    from kb.verbs.remarks import remark
 
     library = open_library()
     found = library.find(id)
@@ -103,10 +103,10 @@ def note(
 @app.command()
 def edit(ids: Ids) -> None:
     """Open notes in your editor (VISUAL or EDITOR), and say afterwards what kb check finds in them."""
-    from kb.check import check
+    from kb.checks import check
     from kb.library import Library
-    from kb.opening import edit as change
     from kb.render import printable
+    from kb.verbs.opening import edit as change
 
     library = open_library()
     notes = meant(library, ids, works=False)
@@ -128,8 +128,8 @@ def open_(
     note: Annotated[bool, typer.Option("--note", help="The note's file.")] = False,
 ) -> None:
     """Open what a note is about in the browser, and print its URL; only print it where output is piped."""
-    from kb.opening import WAYS, address, show
     from kb.render import is_terminal
+    from kb.verbs.opening import WAYS, address, show
 
     flags = dict(zip(WAYS, (pdf, page, code, video, slides, site, note), strict=True))
     chosen = [way for way in WAYS if flags[way]]
@@ -151,8 +151,8 @@ def rm(
 ) -> None:
     """Remove notes, to a trash (.kb/trash) from which --restore or `kb undo` brings them back."""
     from kb.render import printable, style, table, to_json
-    from kb.trash import as_json, remove, thrown
-    from kb.trash import restore as bring_back
+    from kb.verbs.trash import as_json, remove, thrown
+    from kb.verbs.trash import restore as bring_back
 
     library = open_library()
     if list:

@@ -51,7 +51,7 @@ def run(
 ) -> None:
     """Train: `python -m repro.PAPER.train RECIPE ARGS`, its output and exit code as they are."""
     from kb.library import find_root
-    from kb.run import run as train
+    from kb.verbs.run import run as train
 
     given = list(args or ())
     if recipe.startswith("-"):  # kb run PAPER -- ARGS

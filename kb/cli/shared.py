@@ -48,7 +48,7 @@ def open_library(capturing: bool = True) -> "Library":
     root = find_root(given_root())
     cut_off = Journal(root).recover()
     if cut_off:
-        from kb.undoing import done_by
+        from kb.verbs.undoing import done_by
 
         print(f"kb: {done_by(cut_off)} was cut off; what it had begun was taken back", file=sys.stderr)
     library = Library(root, progress)
@@ -62,9 +62,9 @@ def open_library(capturing: bool = True) -> "Library":
 
 def _captured(root: "Path") -> bool:
     """Whether the inbox held something new; says what became of it."""
-    from kb.capture import capture, waits
     from kb.library import Library
     from kb.render import printable
+    from kb.verbs.capture import capture, waits
 
     told = capture(root, lambda: Library(root)) if waits(root) else []
     for line in told:
@@ -86,7 +86,7 @@ def known_ids(incomplete: str) -> list[str]:
 
 def known_tags(incomplete: str) -> list[str]:
     """The tags that a shell completes to, most frequent first; a sign in front stays."""
-    from kb.tagging import counts
+    from kb.verbs.tagging import counts
 
     sign = incomplete[:1] if incomplete[:1] in ("+", "-") else ""
     found = _completed(lambda library: [tag for tag, _ in counts(library)], incomplete[len(sign) :])

@@ -62,7 +62,7 @@ def public_works(library: Library, query: Query, private: bool = False) -> list[
     found = _select(library, f"kind NOT IN {_NO_WORKS!r} AND {where}", args)
     if private or not library.index.rows("SELECT 1 FROM notes WHERE private LIMIT 1"):
         return found
-    from kb.public import visible
+    from kb.pages.public import visible
 
     shown = visible(library).notes
     return [replace(shown[note.path], body="") for note in found if note.path in shown]

@@ -81,7 +81,7 @@ def _spellings(base: str) -> Iterator[str]:
 
 def shared_keys(library: Library) -> Iterator[Problem]:
     """Notes whose `cite` is that of a note added before them: \\cite can mean one of the two only."""
-    from kb.check import key_line
+    from kb.checks import key_line
 
     cite = "CASE WHEN instr(meta, '\"cite\"') THEN fold(json_extract(meta, '$.cite')) ELSE '' END"
     sql = f"""SELECT path, {cite} FROM notes WHERE {cite} IN

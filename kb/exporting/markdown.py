@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from kb.exporting.works import Work
 from kb.formats.citation import VENUE, authors_of
 from kb.ids import fold, source_url
-from kb.listing import KIND_NAMES
 from kb.note import KINDS, STATUSES
+from kb.pages.listing import KIND_NAMES
 
 _BOXES = {"read": "x", "reading": "/", "dropped": "-"}
 _ORDER = ("reading", "to-read", "inbox", "read", "dropped")

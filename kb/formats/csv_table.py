@@ -137,7 +137,7 @@ def _record(known: Mapping[str, list[str]], other: list[tuple[str, str]], line: 
         del meta["bibtex"]  # nobody spoke of an entry
     if not meta.get("title") and ids:
         from kb.ids import Source
-        from kb.references import provisional
+        from kb.verbs.references import provisional
 
         meta = {**provisional(Source(*next(iter(ids.items())))), **meta}
     notes = [to_markdown(note) for note in known.get("notes", [])] + ([extra] if extra.strip() else [])

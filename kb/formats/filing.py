@@ -24,8 +24,8 @@ from kb.formats.lines import Line
 from kb.formats.mojibake import repair
 from kb.formats.outline import Entry
 from kb.ids import SERVICES
-from kb.references import provisional_title
 from kb.sources.url_titles import url_title
+from kb.verbs.references import provisional_title
 
 _LIST_LINE = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s")
 _LINKED = ("url", "code", "video", "slides", "seen")

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from kb.add import new_id
 from kb.formats.items import PAPER_SITES, Item
 from kb.ids import slug, title_key
 from kb.importing.catalogue import Catalogue, item_key, sort_of
@@ -17,6 +16,7 @@ from kb.importing.review import Edit
 from kb.library import Library
 from kb.note import FOLDERS
 from kb.problem import KbError
+from kb.verbs.add import new_id
 
 _SAME_LINE = 85  # of 100: a title that was mended where it stands
 _MOST_MENDED = 300  # items gone at once; more are no mending

@@ -15,10 +15,10 @@ from kb.importing.catalogue import item_key
 from kb.index import name_key
 from kb.library import Library
 from kb.links import find_links
-from kb.merge import additions
 from kb.merging import merge_lines, merge_meta
 from kb.note import KEY_ORDER, STATUSES, WORK_KEYS, Note, parse_note
 from kb.problem import KbError
+from kb.verbs.merge import additions
 
 _URL = re.compile(r"https?://[^\s)>\]]+")
 _NEARLY = 85  # of 100: one line in two wordings

@@ -27,15 +27,15 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.templates import TemplateContext
 
-from kb.check_links import unresolved_links
-from kb.claim_pages import Shown, figures, reproductions, section
+from kb.checks.links import unresolved_links
 from kb.ids import title_key
 from kb.library import Library
-from kb.listing import front_matter
 from kb.note import FOREIGN, PAGE, Note
 from kb.pages import dashboard, generated_pages, in_order, nav, note_context, visible
+from kb.pages.claim_pages import Shown, figures, reproductions, section
+from kb.pages.listing import front_matter
+from kb.pages.public import PublicLibrary
 from kb.problem import KbError, Problem
-from kb.public import PublicLibrary
 from kb.site import defaults
 from kb.site.formulas import MathExtension, math_html
 from kb.site.lists import ListExtension

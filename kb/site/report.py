@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kb.listing import src_uri
+from kb.pages.listing import src_uri
+from kb.pages.public import PublicLibrary
 from kb.problem import Problem
-from kb.public import PublicLibrary
 from kb.site.vault import Vault
 
 

@@ -6,8 +6,8 @@ import posixpath
 
 from mkdocs.structure.files import Files
 
-from kb.listing import src_uri, summary
-from kb.public import PublicLibrary
+from kb.pages.listing import src_uri, summary
+from kb.pages.public import PublicLibrary
 from kb.site.wikilinks import Target
 
 

@@ -20,7 +20,7 @@ from markdown.treeprocessors import Treeprocessor
 from markdown.util import AtomicString
 
 from kb.links import WIKILINK, plain
-from kb.listing import relative
+from kb.pages.listing import relative
 from kb.site.formulas import math_html
 
 _IMAGE = re.compile(r"\.(png|jpe?g|gif|svg|webp|avif)$", re.I)

@@ -13,18 +13,18 @@ import servers_web  # noqa: E402
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.add import Added, AddOptions, add, new_id
-from kb.complete import complete
 from kb.duplicates import Shelf
 from kb.files import Journal
 from kb.frontmatter import compose
 from kb.ids import Source
 from kb.library import Library
 from kb.problem import KbError
-from kb.references import read_refs
 from kb.sources import Answer, Fetcher, Metadata, fetcher
 from kb.sources.http import Client, Unreachable
-from kb.status import dashboard, set_status
+from kb.verbs.add import Added, AddOptions, add, new_id
+from kb.verbs.complete import complete
+from kb.verbs.references import read_refs
+from kb.verbs.status import dashboard, set_status
 
 TODAY = date(2026, 3, 1)
 DDPM = {"title": "Denoising Diffusion Probabilistic Models", "authors": ["Jonathan Ho"], "year": 2020}

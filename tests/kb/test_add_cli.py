@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from kb import clipboard
 from kb.ids import Source
 from kb.problem import KbError
 from kb.sources import Answer
-from kb.waiting import watched
+from kb.verbs import clipboard
+from kb.verbs.waiting import watched
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

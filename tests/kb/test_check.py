@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kb.check import check, quick, render
+from kb.checks import check, quick, render
+from kb.checks.fix import fix
 from kb.files import Journal
-from kb.fix import fix
 from kb.library import Library
 from kb.problem import KbError, Problem
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.check_links import unresolved_links
+from kb.checks.links import unresolved_links
 from kb.library import Library
 
 Vault = Callable[..., Path]

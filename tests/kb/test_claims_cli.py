@@ -19,7 +19,7 @@ from kb.claims import effect, facts, measured, number
 from kb.extras import install
 from kb.problem import KbError
 from kb.results import Result, source_hash
-from kb.run import environment, training
+from kb.verbs.run import environment, training
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -290,7 +290,7 @@ def test_lists_do_not_pay_for_reproductions(vault: Path) -> None:
     code = (
         "import sys; sys.argv = ['kb', 'list']; from kb.cli import app\n"
         "try: app()\nexcept SystemExit: pass\n"
-        "print(sorted(m for m in ('kb.results', 'kb.source', 'kb.run', 'repro', 'torch') if m in sys.modules))"
+        "print(sorted(m for m in ('kb.results', 'kb.source', 'kb.verbs.run', 'repro', 'torch') if m in sys.modules))"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=vault, capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "[]"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from kb.complete import complete
 from kb.ids import Source
 from kb.library import Library
 from kb.problem import KbError
 from kb.sources import Answer, Fetcher, Metadata
 from kb.sources.http import Unreachable
+from kb.verbs.complete import complete
 
 Vault = Callable[..., Path]
 

@@ -17,7 +17,7 @@ import pytest
 import kb.files
 from kb.files import Journal, read_bytes, write_atomic
 from kb.problem import KbError
-from kb.undoing import lines, undo, what
+from kb.verbs.undoing import lines, undo, what
 
 OLD: dict[str, bytes | None] = {
     "notes/a.md": b"old a",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from kb.complete import complete
 from kb.ids import Source
 from kb.importing import apply, plan_import
 from kb.library import Library
 from kb.sources import Answer
+from kb.verbs.complete import complete
 
 Vault = Callable[..., Path]
 LIST = b"""# Tabs

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.check import check
+from kb.checks import check
 from kb.files import Journal
 from kb.importing import Plan, account, apply, folders, plan_import
 from kb.importing.folders import read_folder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.check import check
+from kb.checks import check
 from kb.files import Journal
 from kb.importing import Plan, account, apply, plan_import
 from kb.importing.terminal import plan_files, summary

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import kb.capture
-from kb.capture import capture, waits
+import kb.verbs.capture
 from kb.files import Journal
-from kb.inbox_lines import read_lines
 from kb.library import Library
 from kb.note import Note
-from kb.undoing import lines, undo
+from kb.verbs.capture import capture, waits
+from kb.verbs.inbox_lines import read_lines
+from kb.verbs.undoing import lines, undo
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -109,7 +109,7 @@ def test_a_file_is_taken_line_by_line(root: Path) -> None:
 
 def test_nothing_new_costs_a_look_at_the_stamp(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(root, "<!-- here -->\nOne\n")
-    monkeypatch.setattr(kb.capture, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(kb.verbs.capture, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
     assert not waits(root)
     (root / "inbox.md").write_bytes(b"")
     assert not waits(root)
@@ -191,15 +191,15 @@ def test_what_is_appended_while_kb_writes_is_not_lost(root: Path, monkeypatch: p
         opened.append(1)
         return found
 
-    parsed = kb.inbox_lines.read_lines
+    parsed = kb.verbs.inbox_lines.read_lines
 
-    def meanwhile(lines: list[str], stay: set[str]) -> list[kb.inbox_lines.Line]:
+    def meanwhile(lines: list[str], stay: set[str]) -> list[kb.verbs.inbox_lines.Line]:
         if len(opened) == 1:
             with open(root / "inbox.md", "a") as other:
                 other.write("Later\n")
         return parsed(lines, stay)
 
-    monkeypatch.setattr(kb.inbox_lines, "read_lines", meanwhile)
+    monkeypatch.setattr(kb.verbs.inbox_lines, "read_lines", meanwhile)
     assert capture(root, library, TODAY) == [
         "inbox.md:1: added notes/papers/late.md: Late",
         "inbox.md:2: added notes/papers/later.md: Later",

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from kb.check import check
+from kb.checks import check
 from kb.cli import app
 from kb.files import Journal
 from kb.ids import Source
 from kb.library import Library
-from kb.merge import merge_meta, merge_notes
-from kb.merge_text import moved
 from kb.note import parse_note
 from kb.problem import KbError
+from kb.verbs.merge import merge_meta, merge_notes
+from kb.verbs.merge_text import moved
 
 PREPRINT = """---
 title: Denoising Diffusion Probabilistic Models   # of mine

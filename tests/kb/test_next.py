@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kb.choosing import reading_queue
 from kb.library import Library
-from kb.public import QUEUE, visible
+from kb.pages.public import QUEUE, visible
 from kb.query import parse
+from kb.verbs.choosing import reading_queue
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

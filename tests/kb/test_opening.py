@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from kb.note import Note
-from kb.opening import address, show
 from kb.problem import KbError
+from kb.verbs.opening import address, show
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from kb.library import Library
-from kb.listing import PAGE_SIZE, summary, tag_uri
 from kb.note import Note
 from kb.pages import dashboard, generated_pages, nav, note_context, src_uri, visible
-from kb.public import PublicLibrary
-from kb.status import dashboard as morning
+from kb.pages.listing import PAGE_SIZE, summary, tag_uri
+from kb.pages.public import PublicLibrary
+from kb.verbs.status import dashboard as morning
 
 
 def library(root: Path, notes: dict[str, str]) -> PublicLibrary:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kb.library import Library
 from kb.problem import KbError
-from kb.remarks import remark, with_remark
+from kb.verbs.remarks import remark, with_remark
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

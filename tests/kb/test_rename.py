@@ -16,7 +16,7 @@ from kb.files import Journal
 from kb.importing import apply, plan_import
 from kb.library import Library
 from kb.problem import KbError
-from kb.renaming import rename
+from kb.verbs.renaming import rename
 from tests.kb.reproductions import claim
 
 Vault = Callable[..., Path]

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reproductions import MODEL, TRAIN, claim, judged, record, segment, write
 
-from kb.check import check, quick
+from kb.checks import check, quick
 from kb.library import Library
 from kb.results import Results, source_hash
-from kb.status import dashboard
+from kb.verbs.status import dashboard
 
 CODE = {"train.py": TRAIN.format(paper="toy"), "model.py": MODEL}
 
@@ -363,7 +363,7 @@ def test_a_note_with_the_key_or_one_that_a_claim_names_is_enough(tmp_path: Path)
 
 
 def test_the_dashboard_lists_stale_verdicts(tmp_path: Path) -> None:
-    from kb.check_results import stale_rows
+    from kb.checks.results import stale_rows
 
     folder = ran(tmp_path, [judged(note="a")])
     library = vault(tmp_path, a="repro: toy\n")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kb.library import Library
-from kb.reported import lines, reported
 from kb.source import source_hash
+from kb.verbs.reported import lines, reported
 from tests.kb.reproductions import MODEL, TRAIN, claim, record, write
 
 Vault = Callable[..., Path]

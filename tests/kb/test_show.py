@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kb.library import Library
-from kb.show import as_json, broken_links, lines, link_lines, links_json, orphan_rows
+from kb.verbs.show import as_json, broken_links, lines, link_lines, links_json, orphan_rows
 
 NOTES = {
     "papers/ddpm.md": "---\ntitle: De\x1bnoising\nauthors: [Jonathan Ho, Ajay Jain]\nyear: 2020\n"

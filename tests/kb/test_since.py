@@ -14,9 +14,9 @@ import pytest
 
 from kb.library import Library
 from kb.problem import KbError
-from kb.renaming import rename
-from kb.since import day_of, since
-from kb.trash import remove
+from kb.verbs.renaming import rename
+from kb.verbs.since import day_of, since
+from kb.verbs.trash import remove
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -418,5 +418,6 @@ def test_kinds_by_address(text: str, kind: str) -> None:
 def test_httpx_is_imported_only_when_something_is_fetched() -> None:
     import subprocess
 
-    code = "import kb.add, kb.complete, kb.check, kb.fix, kb.status, kb.sources.web, sys; print('httpx' in sys.modules)"
+    modules = "kb.verbs.add, kb.verbs.complete, kb.checks, kb.checks.fix, kb.verbs.status, kb.sources.web"
+    code = f"import {modules}, sys; print('httpx' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

@@ -11,7 +11,7 @@ import pytest
 
 from kb.library import Library
 from kb.problem import KbError
-from kb.tagging import counts, normal_tag, parted, rename_tag, retag
+from kb.verbs.tagging import counts, normal_tag, parted, rename_tag, retag
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -12,7 +12,7 @@ import pytest
 from kb.files import Journal
 from kb.library import Library
 from kb.problem import KbError
-from kb.trash import remove, restore, thrown
+from kb.verbs.trash import remove, restore, thrown
 
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kb.check import check
+from kb.checks import check
 from kb.files import Journal
 from kb.library import Library
 from kb.problem import KbError
-from kb.vault import init
+from kb.verbs.vault import init
 
 TODAY = date(2026, 3, 1)
 FILES = [".gitignore", "inbox.md", "mkdocs.yml", "notes/index.md", "notes/topics/welcome.md"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb.check import check
+from kb.checks import check
 from kb.exporting.keys import assign, cite_key
 from kb.library import Library
 from kb.note import Note

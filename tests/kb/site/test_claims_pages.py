@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from reproductions import MODEL, TRAIN, claim, judged, record, segment, write
 
-from kb.claim_pages import figures, generated, nav, reproductions, section
 from kb.library import Library
 from kb.pages import visible
-from kb.plot import label, plot
+from kb.pages.claim_pages import figures, generated, nav, reproductions, section
+from kb.pages.plot import label, plot
 from kb.results import Results, source_hash
 from kb.site.build import build
 

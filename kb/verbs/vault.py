@@ -32,7 +32,7 @@ def init(folder: Path, today: date | None = None) -> list[str]:
     day = (today or date.today()).isoformat()
     welcome = {"title": "Welcome", "kind": "log", "added": day, "tags": ["kb"]}
     files = {
-        "mkdocs.yml": (Path(__file__).parent / "site" / "vault_mkdocs.yml").read_text("utf-8"),
+        "mkdocs.yml": (Path(__file__).parents[1] / "site" / "vault_mkdocs.yml").read_text("utf-8"),
         ".gitignore": ".kb/\nsite/\nout/\n",
         "inbox.md": _INBOX,
         "notes/index.md": frontmatter.compose({"title": "My papers"}, _FRONT),

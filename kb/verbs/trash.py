@@ -95,7 +95,7 @@ def restore(library: Library, names: Sequence[str]) -> list[str]:
 
 def _parts(library: Library, path: str) -> list[str]:
     """The notes that say `part_of` of this one."""
-    from kb.check import values
+    from kb.checks import values
 
     named = [(source, link_name(part)) for source, part in values(library, "part_of")]
     return [source for source, part in named if library.index.resolve(part) == path]

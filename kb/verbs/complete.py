@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb import frontmatter
-from kb.add import Added
 from kb.edits import edit_notes
 from kb.files import read_bytes
 from kb.ids import Source
 from kb.library import Library
 from kb.note import KEY_ORDER, Note
 from kb.problem import KbError, Problem
-from kb.references import provisional_title
 from kb.sources import Fetcher, Metadata, kind_of
 from kb.sources.http import Unreachable
+from kb.verbs.add import Added
+from kb.verbs.references import provisional_title
 
 _AGAIN = "run `kb add --complete` again later"
 

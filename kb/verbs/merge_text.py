@@ -8,7 +8,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from kb import frontmatter
-from kb.check_text import ELSEWHERE, PLACE
+from kb.checks.text import ELSEWHERE, PLACE
 from kb.index import link_key
 from kb.links import Link, blank_skipped, is_wiki, link_matches, replaced
 from kb.note import Note

@@ -25,9 +25,9 @@ FORMATS = ("text", "json", "github")
 
 def check(library: Library, today: date | None = None) -> list[Problem]:
     """Every Problem of a vault, by path and line."""
-    from kb.check_results import stale_verdicts
-    from kb.check_text import TEXT_CHECKS
-    from kb.check_works import probable_works
+    from kb.checks.results import stale_verdicts
+    from kb.checks.text import TEXT_CHECKS
+    from kb.checks.works import probable_works
 
     return _run(library, (*_checks(today), probable_works, *TEXT_CHECKS, stale_verdicts))
 
@@ -38,9 +38,9 @@ def quick(library: Library, today: date | None = None) -> list[Problem]:
 
 
 def _checks(today: date | None) -> tuple[Check, ...]:
-    from kb.check_links import unresolved_links
-    from kb.check_results import damaged_results, lonely_reproductions, missing_reproductions
-    from kb.check_works import WORK_CHECKS
+    from kb.checks.links import unresolved_links
+    from kb.checks.results import damaged_results, lonely_reproductions, missing_reproductions
+    from kb.checks.works import WORK_CHECKS
     from kb.exporting.keys import shared_keys
 
     dates = partial(contradicting_dates, today=today or date.today())

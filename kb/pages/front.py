@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from html import escape
 
 from kb.ids import fold
-from kb.listing import (
+from kb.note import KINDS, Note
+from kb.order import place
+from kb.pages.listing import (
     KIND_NAMES,
     count,
     day,
@@ -21,9 +23,7 @@ from kb.listing import (
     tag_uri,
     tags_of,
 )
-from kb.note import KINDS, Note
-from kb.order import place
-from kb.public import PublicLibrary
+from kb.pages.public import PublicLibrary
 
 
 def dashboard(public: PublicLibrary) -> str:

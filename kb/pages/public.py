@@ -72,14 +72,14 @@ class PublicLibrary:
     @cached_property
     def reading(self) -> list[Note]:
         """What is being read, begun last first."""
-        from kb.status import reading
+        from kb.verbs.status import reading
 
         return self._listed(reading(self._library))
 
     @cached_property
     def waiting(self) -> list[Note]:
         """What to read next, best first; no more than a page asks for."""
-        from kb.choosing import reading_queue
+        from kb.verbs.choosing import reading_queue
 
         return self._listed(reading_queue(self._library, QUEUE + len(self._private)))[:QUEUE]
 

@@ -16,10 +16,10 @@ from kb.index import name_key
 from kb.library import Library
 from kb.note import FOLDERS, KEY_ORDER, KINDS, PAGE, STATUSES, Note
 from kb.problem import KbError
-from kb.references import Candidate, provisional, read_refs
 from kb.sources import Fetcher, Metadata, guess_kind, kind_of
 from kb.sources.http import Unreachable
-from kb.tagging import counts, spelled
+from kb.verbs.references import Candidate, provisional, read_refs
+from kb.verbs.tagging import counts, spelled
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class _Batch:
         return True
 
     def _union(self, path: str, c: Candidate) -> bytes | None:
-        from kb.merge import merge_meta
+        from kb.verbs.merge import merge_meta
 
         tags = list(dict.fromkeys([*c.meta.get("tags", []), *self.options.tags]))
         meta = c.meta | ({"tags": tags} if tags else {})

@@ -20,8 +20,8 @@ from kb.files import STATE, Journal, read_bytes, state_dir, write_atomic
 from kb.problem import KbError
 
 if TYPE_CHECKING:
-    from kb.inbox_lines import Line
     from kb.library import Library
+    from kb.verbs.inbox_lines import Line
 
 INBOX = "inbox.md"
 _TRIES = 5  # times to begin anew when somebody else writes at the same moment
@@ -63,7 +63,7 @@ def joined(before: bytes, now: bytes) -> bytes:
 
 
 def _capture(root: Path, library: Library, today: date) -> list[str]:
-    from kb.inbox_lines import read_lines
+    from kb.verbs.inbox_lines import read_lines
 
     found, state = _read(root), _state(root)
     if found is None:
@@ -133,7 +133,7 @@ class _Notes:
 
     @cached_property
     def tags(self) -> list[str]:
-        from kb.tagging import counts
+        from kb.verbs.tagging import counts
 
         return [tag for tag, _ in counts(self.library)]
 
@@ -148,11 +148,11 @@ class _Notes:
     def make(self, line: Line) -> tuple[str, bytes, str]:
         """A new note: its path, its bytes and its title. No service is asked; `kb add --complete` does so later."""
         from kb import frontmatter
-        from kb.add import AddOptions, compose_meta, new_id
         from kb.ids import title_key
         from kb.note import FOLDERS
-        from kb.references import Candidate, provisional
-        from kb.tagging import spelled
+        from kb.verbs.add import AddOptions, compose_meta, new_id
+        from kb.verbs.references import Candidate, provisional
+        from kb.verbs.tagging import spelled
 
         known = provisional(line.source) if line.source else {}
         tags = tuple(spelled(line.tags, self.tags)) if line.tags else ()

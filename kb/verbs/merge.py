@@ -61,7 +61,7 @@ class Merged:
 
 def merge_notes(library: Library, keep: Note, gone: Note) -> Merged:
     """Make one note of two, in one change: `keep` with what `gone` says beyond it, its prose and its names."""
-    from kb.merge_text import appended
+    from kb.verbs.merge_text import appended
 
     _check(keep, gone)
     read = {path: read_bytes(library.root / path) for path in (keep.path, gone.path)}
@@ -133,7 +133,7 @@ def _shown(value: Any) -> str:
 
 def _linking(library: Library, keep: Note, gone: Note) -> Iterator[tuple[str, bytes, bytes]]:
     """The notes with links that no name of the kept note answers, and their new bytes."""
-    from kb.merge_text import retargeted
+    from kb.verbs.merge_text import retargeted
 
     names = _names(keep)
     for path in dict.fromkeys(source for source, _ in library.index.links_to(gone.path)):
@@ -258,8 +258,8 @@ def _completed(note: Note, theirs: Mapping[str, Any]) -> dict[str, Any]:
     """What is no more provisional once a service has answered."""
     if "incomplete" not in note.meta or "incomplete" in theirs or "title" not in theirs:
         return {}
-    from kb.references import provisional_title
     from kb.sources import kind_of
+    from kb.verbs.references import provisional_title
 
     found: dict[str, Any] = {}
     if note.title in {provisional_title(s) for s in note.sources()}:

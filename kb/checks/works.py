@@ -17,7 +17,7 @@ _IDS = ("arxiv", "doi", "acl", "openreview")
 
 
 def _found(library: Library, path: str, key: str, check: str, message: str, hint: str, level: Level) -> Problem:
-    from kb.check import key_line
+    from kb.checks import key_line
 
     return Problem(path, key_line(library, path, key, "title"), check, message, hint, level)
 

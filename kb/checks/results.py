@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kb.check import key_line, values
+from kb.checks import key_line, values
 from kb.library import Library
 from kb.problem import Problem
 from kb.results import Paper

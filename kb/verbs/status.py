@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from kb.choosing import reading_queue
 from kb.edits import Changes, edit_notes
 from kb.library import Library
 from kb.note import PAGE, STATUSES, Note
 from kb.problem import KbError
+from kb.verbs.choosing import reading_queue
 
 RECENT_DAYS = 14
 NEXT_SHOWN = 5
@@ -47,9 +47,9 @@ def dashboard(
     library: Library, since: date | None = None, today: date | None = None, stale: Sequence[Any] = ()
 ) -> dict[str, Any]:
     """The object of `kb status --json`; rows are those of `kb list --json`, with a `why` where one is due. `since` is
-    how far back `recent` looks; `stale` comes from kb.check_results. `problems` counts errors and warnings without
+    how far back `recent` looks; `stale` comes from kb.checks.results. `problems` counts errors and warnings without
     reading the notes' texts: `kb check` looks at those too."""
-    from kb.check import quick
+    from kb.checks import quick
 
     today = today or date.today()
     return {
@@ -70,7 +70,7 @@ def reading(library: Library) -> list[dict[str, Any]]:
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of kb.choosing as the dashboard has it: the reasons in one line."""
+    """A row of kb.verbs.choosing as the dashboard has it: the reasons in one line."""
     return {key: value for key, value in row.items() if key != "score"} | {"why": "; ".join(row["why"])}
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from kb import claim_pages
-from kb.claim_pages import Shown
-from kb.front import dashboard, linked, topic_card
 from kb.ids import PAPER_KEYS, fold, source_url, title_key
 from kb.links import Link
-from kb.listing import (
+from kb.note import KINDS, Note, shown_authors
+from kb.pages import claim_pages
+from kb.pages.claim_pages import Shown
+from kb.pages.front import dashboard, linked, topic_card
+from kb.pages.listing import (
     KIND_NAMES,
     STATUS_NAMES,
     Listing,
@@ -29,8 +30,7 @@ from kb.listing import (
     tag_uri,
     tags_of,
 )
-from kb.note import KINDS, Note, shown_authors
-from kb.public import PublicLibrary, visible
+from kb.pages.public import PublicLibrary, visible
 
 __all__ = [
     "dashboard", "generated_pages", "in_order", "nav", "note_context", "src_uri", "summary", "tag_uri", "visible",

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from kb.claims import number
-from kb.plot import label, plot
+from kb.pages.plot import label, plot
 from kb.results import Record
 
 _OPEN = 3  # blocks that are open where there are no more of them

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from kb import run_blocks
 from kb.claims import measured, missing
-from kb.listing import count, front_matter, relative, src_uri
 from kb.note import Note
-from kb.public import PublicLibrary
+from kb.pages import run_blocks
+from kb.pages.listing import count, front_matter, relative, src_uri
+from kb.pages.public import PublicLibrary
 from kb.results import TIERS, VERDICTS, Paper, Record, Result, Results
 
 CLAIMS, REPRODUCTIONS = "claims/index.md", "reproductions/index.md"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kb.capture import INBOX, joined, leave
 from kb.files import Change, Journal
 from kb.problem import KbError
+from kb.verbs.capture import INBOX, joined, leave
 
 _NAMED = 5  # notes or files that a message names
 

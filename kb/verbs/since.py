@@ -13,9 +13,9 @@ from kb.files import Journal
 from kb.index import name_key
 from kb.library import Library
 from kb.note import Note
-from kb.opening import has_address
 from kb.problem import KbError, Problem
-from kb.status import reading, rows_of
+from kb.verbs.opening import has_address
+from kb.verbs.status import reading, rows_of
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _UNITS = {"d": 1, "w": 7, "m": 30, "y": 365}
@@ -79,7 +79,7 @@ def _began(row: dict[str, Any]) -> str:
 
 def _broken(library: Library, day: date, today: date) -> list[dict[str, Any]]:
     """Errors and warnings in files that changed since a day, and links to notes that were removed or renamed since."""
-    from kb.check import check
+    from kb.checks import check
 
     gone = _removed(library.root, day)
     found = []

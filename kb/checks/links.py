@@ -65,8 +65,8 @@ def _file_names(root: Path) -> set[str]:
 
 def _generated(library: Library) -> set[str]:
     """The index pages that a build makes, as links look for them."""
-    from kb.claim_pages import reproductions
     from kb.pages import generated_pages, visible
+    from kb.pages.claim_pages import reproductions
 
     public = visible(library)
     return {name_key(uri) for uri in generated_pages(public, reproductions(public, library.results))}
