@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ from kb.problem import KbError, Problem
 
 if TYPE_CHECKING:
     from kb.results import Results
+
+
+def _is_house_rule(problem: Problem) -> bool:
+    """Whether a Problem is one of a note without the keys and the kind of name that kb gives."""
+    return problem.check in ("title", "id", "unknown-key") or problem.message == "no front matter"
 
 
 def find_root(given: str | None = None) -> Path:
@@ -59,7 +65,10 @@ class Library:
     @cached_property
     def problems(self) -> list[Problem]:
         """What is wrong in single files; kb.checks adds what is wrong between them."""
-        return sorted(self.index.problems())
+        found = self.index.problems()
+        if (self.root / "notes" / ".obsidian").is_dir():  # there a note needs no keys, and its name is its title
+            found = [replace(p, level="info") if _is_house_rule(p) else p for p in found]
+        return sorted(found)
 
     @cached_property
     def results(self) -> Results:

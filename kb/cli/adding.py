@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Where.")] = Path()) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where.")] = Path(),
+    notes: Annotated[
+        Path | None, typer.Option(help="A folder of notes that stays where it is: an Obsidian vault.")
+    ] = None,
+) -> None:
     """Make a new vault: a folder of notes that lists, searches and builds at once."""
     from kb.verbs.vault import init as make
 
-    written = make(folder)
+    written = make(folder, notes=notes)
     print(f"A vault is in {folder.resolve()}: {', '.join(written)}")
     print(f"Next: cd {folder}, then kb add 2006.11239, kb import LIST.md, kb status, kb serve")
 

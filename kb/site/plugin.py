@@ -71,7 +71,7 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         root = Path(config.config_file_path or "mkdocs.yml").resolve().parent
-        if Path(config.docs_dir).resolve() != root / "notes":
+        if Path(config.docs_dir).resolve() != (root / "notes").resolve():
             raise PluginError(f"kb: docs_dir is {config.docs_dir}; write `docs_dir: notes` in {root / 'mkdocs.yml'}")
         try:
             library = Library(root)

@@ -49,11 +49,13 @@ def links_json(library: Library, note: Note) -> dict[str, Any]:
     """The object of `kb links --json`."""
     targets = [(link, library.index.target(link, note.path)) for link in note.links]
     found = library.index.links_to(note.path)
+    lost = [link for link, target in targets if not target]
+    nowhere = _nowhere(library) if lost else set()
     return {
         "id": note.id,
         "links": [link.as_json() for link, target in targets if target],
         "backlinks": [{"source": path, "line": link.line, "context": link.context} for path, link in found],
-        "broken": [link.as_json() for link, target in targets if not target],
+        "broken": [link.as_json() for link in lost if (note.path, link.line) in nowhere],
     }
 
 
@@ -78,13 +80,21 @@ def orphan_rows(library: Library) -> list[dict[str, Any]]:
     return [{"id": n.id, "title": n.title} for n in library.notes.values() if n.path not in linked]
 
 
+def _nowhere(library: Library) -> set[tuple[str, int]]:
+    """Where links stand that lead to no note and to no file: path and line."""
+    from kb.checks.links import unresolved_links
+
+    return {(problem.path, problem.line) for problem in unresolved_links(library)}
+
+
 def broken_links(library: Library) -> list[dict[str, Any]]:
     """Links to nothing, with their places; those that an import carried over say so."""
-    found = []
+    found, nowhere = [], _nowhere(library)
     for note in library.notes.values():
         wanted = note.meta.get("wanted", [])
         for link in note.links:
-            if library.target(link, note) is None:
-                row: dict[str, Any] = {"path": f"{note.path}:{link.line}", "target": f"[[{link.target}]]"}
-                found.append(row | ({"wanted": "(wanted)"} if link.target in wanted else {}))
+            if library.target(link, note) is not None or (note.path, link.line) not in nowhere:
+                continue
+            row: dict[str, Any] = {"path": f"{note.path}:{link.line}", "target": f"[[{link.target}]]"}
+            found.append(row | ({"wanted": "(wanted)"} if link.target in wanted else {}))
     return found

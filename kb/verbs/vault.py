@@ -23,8 +23,11 @@ the next kb command makes a note of it and takes the line out. `kb undo` puts it
 """
 
 
-def init(folder: Path, today: date | None = None) -> list[str]:
-    """Make a vault in `folder`, which may exist; returns the paths written. What is there already stays as it is."""
+def init(folder: Path, today: date | None = None, notes: Path | None = None) -> list[str]:
+    """Make a vault in `folder`, which may exist; returns the paths written. What is there already stays as it is.
+
+    `notes` is a folder of Markdown that stays where it is, an Obsidian vault for one: `notes/` becomes a link to it,
+    and nothing is written into it."""
     if folder.exists() and not folder.is_dir():
         raise KbError(f"{folder} is a file; name a folder", 2)
     if (folder / "mkdocs.yml").exists() and (folder / "notes").is_dir():
@@ -40,8 +43,23 @@ def init(folder: Path, today: date | None = None) -> list[str]:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if notes is not None:
+            _link(folder, notes)
+            files = {path: text for path, text in files.items() if not path.startswith("notes/")}
         new = {path: text.encode() for path, text in files.items() if not (folder / path).exists()}
         Journal(folder).commit("init", new, {})
     except OSError as error:
         raise KbError(f"{error.filename or folder}: {error.strerror}; name a folder that you may write to") from None
     return sorted(new)
+
+
+def _link(folder: Path, notes: Path) -> None:
+    """Make `notes/` a link to a folder elsewhere."""
+    there = notes.expanduser().resolve()
+    if not there.is_dir():
+        raise KbError(f"{notes} is no folder; name the one that holds your notes", 2)
+    if folder.resolve().is_relative_to(there):
+        raise KbError(f"{folder} lies in {notes}, whose link would lead back into itself; choose a folder elsewhere", 2)
+    if (folder / "notes").exists():
+        raise KbError(f"{folder / 'notes'} is there already; choose an empty folder", 2)
+    (folder / "notes").symlink_to(there, target_is_directory=True)
