@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -234,7 +235,7 @@ def test_completion_and_help_take_nothing(root: Path, run_kb: Run) -> None:
     run_kb(root, "list", "--help")
     env = {"_KB_COMPLETE": "complete_bash", "COMP_WORDS": "kb show ", "COMP_CWORD": "2"}
     code = "import sys; sys.argv = ['kb']; from kb.cli import main; main()"
-    command = ["python", "-c", code]
+    command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=root, env=os.environ | env, capture_output=True, text=True, timeout=60)
     assert (found.stdout.split(), left(root)) == (["ddpm"], "One\n")
 
