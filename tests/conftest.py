@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("kb", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time, so that a change fails for what it changed; HYPOTHESIS_PROFILE=search looks for new ones.
+settings.register_profile("search", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("kb", settings.get_profile("search"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "kb"))
 
 Vault = Callable[..., Path]
