@@ -15,21 +15,26 @@ from kb.library import Library
 from kb.problem import Problem
 
 
-def unresolved_links(library: Library) -> Iterator[Problem]:
-    """Links to notes that are not there; those an importer carried over are wanted, not wrong. A file beside the note,
-    any file under notes/ by its name, and the index pages of the site are there."""
+def leading_nowhere(library: Library, of: str = "") -> Iterator[tuple[str, str, str, int, bool, str]]:
+    """Links to no note and no file, of the whole vault or of the note at a path: path, key, target, line, whether it is
+    a wikilink, and the note's front matter as JSON. A file beside the note, any file under notes/ by its name, and the
+    index pages of the site are there."""
     sql = """SELECT path, key, target, line, wiki, meta FROM links JOIN notes USING(n)
-             WHERE NOT EXISTS (SELECT 1 FROM names WHERE name = key) ORDER BY path, line"""
-    rows = library.index.rows(sql)
-    names = [name for name, rank, _ in library.index.names() if rank] if rows else []
-    near = cache(lambda key: _near(key, names))
+             WHERE NOT EXISTS (SELECT 1 FROM names WHERE name = key) AND ? IN ('', path) ORDER BY path, line"""
     files = cache(lambda: _file_names(library.root))
     pages = cache(lambda: _generated(library))
-    for path, key, target, line, wiki, meta in rows:
+    for path, key, target, line, wiki, meta in library.index.rows(sql, (of,)):
         if _is_file(library.root, path, target, wiki) or (wiki and "." in target and target.casefold() in files()):
             continue
-        if not wiki and key in pages():
-            continue
+        if wiki or key not in pages():
+            yield path, key, target, line, wiki, meta
+
+
+def unresolved_links(library: Library) -> Iterator[Problem]:
+    """Links that lead nowhere; those an importer carried over are wanted, not wrong."""
+    names = cache(lambda: [name for name, rank, _ in library.index.names() if rank])
+    near = cache(lambda key: _near(key, names()))
+    for path, key, target, line, wiki, meta in leading_nowhere(library):
         shown = f"[[{target}]]" if wiki else target
         if name_key(target) in {name_key(w) for w in json.loads(meta).get("wanted") or []}:
             yield Problem(path, line, "wanted", f"no note yet for '{target}'", _remedy(target, wiki), "info")

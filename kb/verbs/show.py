@@ -50,12 +50,12 @@ def links_json(library: Library, note: Note) -> dict[str, Any]:
     targets = [(link, library.index.target(link, note.path)) for link in note.links]
     found = library.index.links_to(note.path)
     lost = [link for link, target in targets if not target]
-    nowhere = _nowhere(library) if lost else set()
+    nowhere = _nowhere(library, note.path) if lost else set()
     return {
         "id": note.id,
         "links": [link.as_json() for link, target in targets if target],
         "backlinks": [{"source": path, "line": link.line, "context": link.context} for path, link in found],
-        "broken": [link.as_json() for link in lost if (note.path, link.line) in nowhere],
+        "broken": [link.as_json() for link in lost if (note.path, link.line, link.target) in nowhere],
     }
 
 
@@ -80,11 +80,11 @@ def orphan_rows(library: Library) -> list[dict[str, Any]]:
     return [{"id": n.id, "title": n.title} for n in library.notes.values() if n.path not in linked]
 
 
-def _nowhere(library: Library) -> set[tuple[str, int]]:
-    """Where links stand that lead to no note and to no file: path and line."""
-    from kb.checks.links import unresolved_links
+def _nowhere(library: Library, path: str = "") -> set[tuple[str, int, str]]:
+    """The links that lead to no note and to no file, of the vault or of one note: path, line and target."""
+    from kb.checks.links import leading_nowhere
 
-    return {(problem.path, problem.line) for problem in unresolved_links(library)}
+    return {(source, line, target) for source, _, target, line, _, _ in leading_nowhere(library, path)}
 
 
 def broken_links(library: Library) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def broken_links(library: Library) -> list[dict[str, Any]]:
     for note in library.notes.values():
         wanted = note.meta.get("wanted", [])
         for link in note.links:
-            if library.target(link, note) is not None or (note.path, link.line) not in nowhere:
+            if library.target(link, note) is not None or (note.path, link.line, link.target) not in nowhere:
                 continue
             row: dict[str, Any] = {"path": f"{note.path}:{link.line}", "target": f"[[{link.target}]]"}
             found.append(row | ({"wanted": "(wanted)"} if link.target in wanted else {}))
