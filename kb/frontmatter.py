@@ -7,7 +7,7 @@ zero); kb.note gives the text its type. Editing replaces the lines of one key an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ import yaml
 
 from kb.problem import KbError
 from kb.scalars import key_block, scalar
-from kb.traps import Fault, key_of, misread, parts
+from kb.simple_yaml import read_simple
+from kb.traps import Fault, key_of, lost, misread, parts
 
 LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _LIMIT = 256 * 1024  # characters; front matter beyond this is a mistake or an attack
@@ -40,13 +41,18 @@ class FrontMatter:
 def split(text: str) -> FrontMatter:
     """Cut a file at its front matter; without one, `opening` and `closing` are empty."""
     bom = "\ufeff" if text.startswith("\ufeff") else ""
-    lines = text[len(bom) :].split("\n")
-    lines = [line + "\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
-    if not lines or lines[0].rstrip() != "---":
+    at = text.find("\n") + 1 or len(text)
+    if text[len(bom) : at].rstrip() != "---":
         return FrontMatter(bom, [], "", text[len(bom) :], 1)
-    for n, line in enumerate(lines[1:], 1):
+    opening = text[:at]
+    lines: list[str] = []
+    while at < len(text):
+        end = text.find("\n", at) + 1 or len(text)
+        line = text[at:end]
         if line.rstrip() in ("---", "..."):
-            return FrontMatter(bom + lines[0], lines[1:n], line, "".join(lines[n + 1 :]), n + 2)
+            return FrontMatter(opening, lines, line, text[end:], len(lines) + 3)
+        lines.append(line)
+        at = end
     fault = Fault(1, "front-matter", "the front matter is never closed", "end it with a line of three dashes: ---")
     return FrontMatter(bom, [], "", text[len(bom) :], 1, [fault])
 
@@ -60,18 +66,22 @@ def key_lines(lines: Iterable[str]) -> list[tuple[str, int]]:
     return found
 
 
-def read(front: FrontMatter) -> tuple[dict[str, Any], dict[str, int], list[Fault]]:
-    """The keys with their values as text, lists and mappings of text; the line of each; what is wrong with them.
-    A front matter that is no YAML is read line by line as far as it goes, so that its note is not lost from sight."""
-    faults = list(front.faults)
+def read(front: FrontMatter, text_keys: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, int], list[Fault]]:
+    """The keys with their values as text, lists and mappings of text; the line of each; what is wrong with them, for
+    `text_keys` also what other readers would make of their values. A front matter that is no YAML is read line by line
+    as far as it goes, so that its note is not lost from sight."""
+    if simple := read_simple(front.lines):
+        return dict(simple[0]), simple[1], list(front.faults)
+    return read_yaml(front, text_keys)
+
+
+def read_yaml(
+    front: FrontMatter, text_keys: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, int], list[Fault]]:
+    """What `read` does with whatever is not simple."""
     keys = key_lines(front.lines)
-    where: dict[str, int] = {}
-    for key, n in keys:
-        if key in where:
-            safe = _spare(front.lines, where[key] - 2, n - 2) is not None
-            message = f"'{key}' stands on line {where[key]} too"
-            faults.append(Fault(n, "duplicate-key", message, "keep one of the two", safe))
-        where[key] = n
+    faults = [*front.faults, *_repeated(front.lines, keys)]
+    where = dict(keys)
     source = "".join(front.lines)
     if len(source) > _LIMIT:
         faults.append(Fault(2, "yaml", "the front matter is larger than 256 KB", "move what is long below it"))
@@ -90,7 +100,17 @@ def read(front: FrontMatter) -> tuple[dict[str, Any], dict[str, int], list[Fault
     for key, n in keys if _NULL.search(source) else ():
         if key in read and _NULL.match(front.lines[n - 2], len(front.lines[n - 2].partition(":")[0])):
             read[key] = ""
-    return read, where, [*faults, *misread(front.lines)]
+    return read, where, [*faults, *misread(front.lines), *lost(front.lines, text_keys)]
+
+
+def _repeated(lines: list[str], keys: Iterable[tuple[str, int]]) -> Iterator[Fault]:
+    """Keys that stand twice."""
+    where: dict[str, int] = {}
+    for key, n in keys:
+        if key in where:
+            safe = _spare(lines, where[key] - 2, n - 2) is not None
+            yield Fault(n, "duplicate-key", f"'{key}' stands on line {where[key]} too", "keep one of the two", safe)
+        where[key] = n
 
 
 def _spare(lines: list[str], *places: int) -> int | None:

@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kb.index import Index, Progress, link_key, name_key
-from kb.links import Link
-from kb.note import Note
+from kb.index import Index, Progress
+from kb.names import link_key, name_key
 from kb.problem import KbError, Problem
 
 if TYPE_CHECKING:
+    from kb.links import Link
+    from kb.note import Note
     from kb.results import Results
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -34,15 +34,25 @@ _BLOCK_START = re.compile(r"\n[ \t]*(?:\r?\n|(?:[-*+]|\d+[.)])[ \t](?:\[[ xX]\][
 
 @dataclass(frozen=True)
 class Link:
-    """One link out of a note. `target` is as written; `line` counts in the file; `context` is the sentence around."""
+    """One link out of a note. `target` is as written; `line` counts in the file; `start` and `end` are its place in
+    `text`, where it has a sentence around it."""
 
     target: str
     line: int
-    context: str
     heading: str = ""
     label: str = ""
     embed: bool = False
     wiki: bool = True
+    start: int = 0
+    end: int = 0
+    text: str = field(default="", repr=False, compare=False)
+
+    @property
+    def context(self) -> str:
+        """The sentence around it, as plain text of about two hundred characters at most: made when asked for, since of
+        all the links of a vault few are ever shown."""
+        shown = self.label or self.target
+        return _context(self.text, self.start, self.end, shown) if self.end else shown
 
     def as_json(self) -> dict[str, Any]:
         return {"target": self.target, "line": self.line, "context": self.context}
@@ -61,9 +71,22 @@ def link_matches(body: str) -> list[re.Match[str]]:
     if "[" not in body:
         return []
     text = blank_skipped(body)
-    wiki = [m for m in _WIKILINK.finditer(text) if m[2].strip() or m[3]]
+    wiki = [m for m in _wiki_matches(text) if m[2].strip() or m[3]]
+    if ".md" not in text:
+        return wiki
     paths = [m for pattern in (MARKDOWN_LINK, DEFINITION) for m in pattern.finditer(text) if not _ABSOLUTE.match(m[2])]
     return sorted([*wiki, *paths], key=lambda m: m.start())
+
+
+def _wiki_matches(text: str) -> Iterator[re.Match[str]]:
+    """What `_WIKILINK.finditer` finds, looked for where two brackets stand: the pattern alone tries every character."""
+    at = text.find("[[")
+    while at >= 0:
+        banged = _WIKILINK.match(text, at - 1) if at and text[at - 1] == "!" else None
+        m = banged or _WIKILINK.match(text, at)
+        if m:
+            yield m
+        at = text.find("[[", m.end() if m else at + 1)
 
 
 def is_wiki(match: re.Match[str]) -> bool:
@@ -79,11 +102,11 @@ def find_links(body: str, first_line: int = 1) -> Iterator[Link]:
         line = first_line + bisect_right(starts, m.start()) - 1
         if is_wiki(m):
             bang, target, heading, label = (part or "" for part in m.groups())
-            target = target.strip()
-            yield Link(target, line, _context(body, m, label or target), heading.strip(), label.strip(), bool(bang))
+            place = (m.start(), m.end(), body)
+            yield Link(target.strip(), line, heading.strip(), label.strip(), bool(bang), True, *place)
         else:
-            context = m[1] if m.re is DEFINITION else _context(body, m, m[1])
-            yield Link(m[2], line, context, m[3] or "", m[1], wiki=False)
+            place = (0, 0, "") if m.re is DEFINITION else (m.start(), m.end(), body)
+            yield Link(m[2], line, m[3] or "", m[1], False, False, *place)
 
 
 def link_name(text: str) -> str:
@@ -98,12 +121,11 @@ def replaced(text: str, places: Iterable[tuple[int, int, str]]) -> str:
     return text
 
 
-def _context(body: str, m: re.Match[str], label: str) -> str:
-    """The sentence a link stands in, as plain text of about two hundred characters at most."""
-    before = body[max(0, m.start() - 400) : m.start()]
+def _context(body: str, start: int, stop: int, label: str) -> str:
+    before = body[max(0, start - 400) : start]
     if starts := list(_BLOCK_START.finditer("\n" + before)):
         before = before[max(0, starts[-1].end() - 1) :]
-    after = body[m.end() : m.end() + 400]
+    after = body[stop : stop + 400]
     if end := _BLOCK_START.search(after):
         after = after[: end.start()]
     before, after = plain(before), plain(after)

@@ -14,7 +14,6 @@ from kb.id_rules import ARXIV_ID, WHOLE_DOI, isbn13
 from kb.ids import PAPER_KEYS, Source, identify, slug
 from kb.links import Link, find_links
 from kb.problem import Level, Problem
-from kb.traps import lost
 
 FOLDERS = {  # where a kind's notes are filed
     "paper": "papers", "talk": "talks", "lecture": "talks", "course": "courses", "post": "posts", "thread": "posts",
@@ -23,6 +22,7 @@ FOLDERS = {  # where a kind's notes are filed
 KINDS = tuple(FOLDERS)
 PAGE = "page"  # the kind of what is a page of the site and no note: the guide, index.md
 STATUSES = ("inbox", "to-read", "reading", "read", "dropped")
+_ID = re.compile(r"(?=.{1,250}$)[a-z0-9]+(-[a-z0-9]+)*")  # what slug() leaves as it is
 _NO_STATUS = {"topic", "log", PAGE}
 
 # A field's parser gives the value with its type, or raises ValueError with what is expected.
@@ -269,9 +269,7 @@ def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
     """A file's bytes -> its note and what is wrong with it. `path` is relative to the root, with forward slashes."""
     text, problems = _decode(data, path)
     front = frontmatter.split(text)
-    raw, lines, faults = frontmatter.read(front)
-    if all(fault.check != "yaml" for fault in faults):
-        faults += lost(front.lines, TEXT_KEYS)
+    raw, lines, faults = frontmatter.read(front, TEXT_KEYS)
     problems += [Problem(path, f.line, f.check, f.message, f.hint, f.level, f.fixable) for f in faults]
     meta = _typed(raw, lines, path, problems)
     stem = PurePosixPath(path).stem
@@ -280,10 +278,11 @@ def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
         problems.append(Problem(path, 1, "front-matter", "no front matter", hint, "error", True))
     elif not meta.get("title") and not front.faults:
         problems.append(Problem(path, 1, "title", "no title", f"add `title: {_first_heading(front.body) or stem}`"))
-    meta.setdefault("title", _first_heading(front.body) or stem)
+    if "title" not in meta:
+        meta["title"] = _first_heading(front.body) or stem
     if not meta.get("kind") and (kind := folder_kind(path)):
         meta["kind"] = kind
-    if slug(stem, 250) != stem.lower() and meta.get("kind") != PAGE:
+    if not _ID.fullmatch(stem) and slug(stem, 250) != stem.lower() and meta.get("kind") != PAGE:
         hint = f"name it {slug(stem, 250)}.md"
         problems.append(Problem(path, 0, "id", f"the file name '{stem}' is no id of a-z, 0-9 and -", hint, "warning"))
     links = tuple(find_links(front.body, front.body_line))
@@ -338,5 +337,7 @@ def _first_heading(body: str) -> str:
 
 def shown_authors(names: list[str]) -> str:
     """'Ho, Jain & Abbeel' as 'Ho et al.' where there are more than two."""
+    if not names:
+        return ""
     family = [name.split()[-1] if name.split() else name for name in names]
     return f"{family[0]} et al." if len(family) > 2 else " & ".join(family)

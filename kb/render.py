@@ -10,8 +10,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from kb.note import shown_authors
-
 _NEWS = 15  # rows of a part of `kb status --since`
 _STYLES = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36",
@@ -59,17 +57,24 @@ def table(rows: Sequence[Sequence[str]], styles: Sequence[str] = (), wide: int =
     takes the cell's own words for a style name."""
     if not rows:
         return
-    cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(width(row[n]) for row in cells) for n in range(len(cells[0]))]
-    if is_terminal() and wide >= 0:
+    on_terminal = is_terminal()
+    columns = [[printable(cell) for cell in column] for column in zip(*rows, strict=True)]
+    widths = [max(map(width, column)) for column in columns]
+    if on_terminal and wide >= 0:
         room = shutil.get_terminal_size((100, 24)).columns - sum(widths) - 2 * (len(widths) - 1)
         widths[wide] = max(20, widths[wide] + min(0, room))
-    for row in cells:
-        shown = [cut(cell, size) if is_terminal() else cell for cell, size in zip(row, widths, strict=True)]
-        padded = [cell + " " * (size - width(cell)) for cell, size in zip(shown, widths, strict=True)]
-        names = [*styles, *[""] * (len(row) - len(styles))]
-        painted = [style(p, c.strip() if n == "=" else n) for p, c, n in zip(padded, shown, names, strict=True)]
-        yield "  ".join(painted).rstrip()
+        columns = [[cut(c, size) for c in column] for column, size in zip(columns, widths, strict=True)]
+    for n, (column, size) in enumerate(zip(columns, widths, strict=True)):
+        name = styles[n] if on_terminal and n < len(styles) else ""
+        columns[n] = [
+            style(padded(c, size), c.strip() if name == "=" else name) if name else padded(c, size) for c in column
+        ]
+    yield from ("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+
+def padded(text: str, columns: int) -> str:
+    """`text` with spaces up to so many columns."""
+    return text.ljust(columns) if text.isascii() else text + " " * (columns - width(text))
 
 
 def to_json(value: Any) -> str:
@@ -78,10 +83,7 @@ def to_json(value: Any) -> str:
 
 def listing(rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
     """The lines of `kb list`: id, status, kind, year, authors, title."""
-    cells = [
-        (id, status, kind, str(year or ""), shown_authors(json.loads(authors)) if authors != "[]" else "", title)
-        for id, status, kind, year, authors, title in rows
-    ]
+    cells = [(id, status, kind, str(year or ""), authors, title) for id, status, kind, year, authors, title in rows]
     yield from table(cells, ("bold", "=", "dim", "dim", "dim"), wide=5)
 
 

@@ -87,7 +87,7 @@ def test_lab_imports_no_paper_and_a_paper_lab_and_itself() -> None:
     [
         ("typer", "kb/cli/"),
         ("click", "kb/cli/"),
-        ("sqlite3", "kb/index.py"),
+        ("sqlite3", "kb/index"),
         ("mkdocs", "kb/site/"),
         ("markdown", "kb/site/"),
         ("httpx", "kb/sources/"),

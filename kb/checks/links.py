@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from kb.ids import slug
-from kb.index import name_key
 from kb.library import Library
+from kb.names import name_key
 from kb.problem import Problem
 
 

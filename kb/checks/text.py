@@ -47,10 +47,10 @@ def broken_anchors(library: Library) -> Iterator[Problem]:
 
 
 def _anchored(library: Library) -> Iterator[tuple[str, Link]]:
-    sql = """SELECT path, target, line, context, heading, label, embed, wiki FROM links JOIN notes USING(n)
+    sql = """SELECT path, target, line, heading, label, embed, wiki FROM links JOIN notes USING(n)
              WHERE heading <> '' ORDER BY path, line"""
-    for path, target, line, context, heading, label, embed, wiki in library.index.rows(sql):
-        yield path, Link(target, line, context, heading, label, bool(embed), bool(wiki))
+    for path, target, line, heading, label, embed, wiki in library.index.rows(sql):
+        yield path, Link(target, line, heading, label, bool(embed), bool(wiki))
     sql = "SELECT path, body, body_line FROM texts JOIN notes USING(n) WHERE instr(body, '[[#') ORDER BY path"
     for path, body, first_line in library.index.rows(sql):
         yield from ((path, link) for link in find_links(body, first_line) if not link.target)

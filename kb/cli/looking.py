@@ -99,9 +99,9 @@ def status(
     elif json:
         print(to_json([note.as_json() for note in notes]))
     else:
-        from json import dumps
+        from kb.note import shown_authors
 
-        show_lines(listing((n.id, n.status, n.kind, n.year, dumps(n.authors), n.title) for n in notes))
+        show_lines(listing((n.id, n.status, n.kind, n.year, shown_authors(n.authors), n.title) for n in notes))
 
 
 def _morning(since: str, json: bool) -> None:

@@ -12,10 +12,10 @@ from kb import frontmatter
 from kb.formats.items import Item, Mention
 from kb.ids import source_url, title_key
 from kb.importing.catalogue import item_key
-from kb.index import name_key
 from kb.library import Library
 from kb.links import find_links
 from kb.merging import merge_lines, merge_meta
+from kb.names import name_key
 from kb.note import KEY_ORDER, STATUSES, WORK_KEYS, Note, parse_note
 from kb.problem import KbError
 from kb.verbs.merge import additions

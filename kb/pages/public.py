@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from kb.ids import title_key
-from kb.index import link_key, name_key
 from kb.library import Library, backlinks_of
 from kb.links import MARKDOWN_LINK, WIKILINK, Link, blank_skipped, find_links
+from kb.names import link_key, name_key
 from kb.note import PAGE, Note
 
 PRIVATE = "private note"  # what stands where a private note was named
@@ -190,7 +190,7 @@ class PublicLibrary:
         if re.match(r"[a-z][a-z0-9+.-]*:|//", address, re.I):
             return False
         bare = address.partition("#")[0].removesuffix("/").removesuffix(".html")
-        found = self._library.resolve(link_key(Link(bare, 0, "", wiki=False), path)) if bare else None
+        found = self._library.resolve(link_key(Link(bare, 0, wiki=False), path)) if bare else None
         return (found is not None and found.private) or name_key(bare.rpartition("/")[2]) in self._private_ids
 
     @cached_property

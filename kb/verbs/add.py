@@ -12,8 +12,8 @@ from typing import Any
 from kb import duplicates, frontmatter
 from kb.files import Journal, read_bytes
 from kb.ids import slug
-from kb.index import name_key
 from kb.library import Library
+from kb.names import name_key
 from kb.note import FOLDERS, KEY_ORDER, KINDS, PAGE, STATUSES, Note
 from kb.problem import KbError
 from kb.sources import Fetcher, Metadata, guess_kind, kind_of

@@ -122,7 +122,7 @@ def _links(library: Library, waiting: Sequence[Choice]) -> None:
     others: dict[str, set[str]] = {}
     for source, status, kind, key, target, wiki in rows:
         if key not in targets:
-            targets[key] = library.index.target(Link(target, 0, "", wiki=bool(wiki)), source)
+            targets[key] = library.index.target(Link(target, 0, wiki=bool(wiki)), source)
         path = targets[key]
         if path not in by_path or path == source:
             continue

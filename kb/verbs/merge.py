@@ -15,8 +15,8 @@ from typing import Any
 from kb.edits import decoded, edited
 from kb.files import Journal, read_bytes
 from kb.ids import Source, is_social, source_url, title_key, url_token
-from kb.index import name_key
 from kb.library import Library
+from kb.names import name_key
 from kb.note import KEY_ORDER, PAGE, WORK_KEYS, Note, author_name, parse_note
 from kb.people import are_authors
 from kb.problem import KbError

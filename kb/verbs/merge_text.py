@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from kb import frontmatter
 from kb.checks.text import ELSEWHERE, PLACE
-from kb.index import link_key
 from kb.links import Link, blank_skipped, is_wiki, link_matches, replaced
+from kb.names import link_key
 from kb.note import Note
 from kb.titles import plain_title, words
 
@@ -88,7 +88,7 @@ def retargeted(text: str, path: str, old: str, new: Note, resolves: Callable[[st
     places: list[_Place] = []
     for m in link_matches(front.body):
         wiki = is_wiki(m)
-        key = link_key(Link(m[2].strip(), 0, "", wiki=wiki), path)
+        key = link_key(Link(m[2].strip(), 0, wiki=wiki), path)
         if f"notes/{key}.md".casefold() != old.casefold() or (wiki and resolves(key)):
             continue
         relative = posixpath.relpath(new.path, posixpath.dirname(path))

@@ -12,9 +12,9 @@ from kb import frontmatter
 from kb.edits import edited
 from kb.files import Journal, read_bytes
 from kb.ids import slug
-from kb.index import link_key, name_key
 from kb.library import Library
 from kb.links import WIKILINK, Link, is_wiki, link_matches, replaced
+from kb.names import link_key, name_key
 from kb.note import KEY_ORDER, Note, parse_note
 from kb.problem import KbError
 
@@ -99,7 +99,7 @@ def _leads(library: Library, note: Note, source: str) -> Leads:
     spelled = {note.title, *note.aliases} - {note.id}
 
     def leads(target: str, wiki: bool) -> bool:
-        key = link_key(Link(target, 0, "", wiki=wiki), source)
+        key = link_key(Link(target, 0, wiki=wiki), source)
         if key not in names or library.index.resolve(key) != note.path:
             return False
         return not (wiki and target in spelled and _stays(library, note, key))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kb.files import Journal
-from kb.index import name_key
 from kb.library import Library
+from kb.names import name_key
 from kb.note import Note
 from kb.problem import KbError, Problem
 from kb.verbs.opening import has_address

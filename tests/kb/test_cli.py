@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from kb.index_file import current
+
 Vault = Callable[..., Path]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 TODAY = date.today().isoformat()
@@ -372,7 +374,7 @@ def test_a_command_that_was_cut_off_is_taken_back_by_the_next(root: Path, run_kb
 
 def test_a_damaged_index_is_told_once(root: Path, run_kb: Run) -> None:
     run_kb(root, "list")
-    (root / ".kb/index.sqlite").write_bytes(b"garbage " * 999)
+    current(root / ".kb").write_bytes(b"garbage " * 999)
     first, second = run_kb(root, "list"), run_kb(root, "list")
     assert first.stderr == "kb: the index was damaged and has been made anew; no note was touched\n"
     assert first.stdout == second.stdout

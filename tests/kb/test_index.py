@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kb.index import Index, link_key, name_key
+from kb.index import Index
+from kb.index_file import current
 from kb.library import Library
 from kb.links import Link
+from kb.names import link_key, name_key
 from kb.note import parse_note
 from kb.problem import KbError
 from kb.query import parse
+from kb.scan import is_racy
 
 ALL = parse("")
 Vault = Callable[..., Path]
@@ -47,16 +51,13 @@ def titles(root: Path, read: list[str] | None = None) -> dict[str, str]:
 
 
 def settle(root: Path) -> None:
-    """Take every note out of the time in which it may change unseen, and index it so."""
-    for file in root.rglob("notes/**/*.md"):
-        os.utime(file, ns=(10**18, 10**18))
-    db = sqlite3.connect(root / ".kb/index.sqlite")
-    for (path,) in db.execute("SELECT path FROM notes").fetchall():
-        s = (root / path).stat()
-        stamp = f"{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_size}:{s.st_ino}"
-        db.execute("UPDATE notes SET stamp=? WHERE path=?", (stamp, path))
-    db.commit()
-    db.close()
+    """Wait until a note that changes has another stamp, and index all as they are."""
+    time.sleep(0.06)
+    Index(root).close()
+
+
+def index_file(root: Path) -> Path:
+    return current(root / ".kb")
 
 
 @pytest.fixture
@@ -100,16 +101,36 @@ def test_an_edit_under_a_wrong_clock_is_seen_twice(two: Path, year: int) -> None
         assert titles(two)["notes/papers/a.md"] == title
 
 
-def test_a_note_read_in_the_moment_it_was_written_is_read_again(make_vault: Vault) -> None:
+def test_a_note_read_in_the_moment_it_was_written_is_read_again(
+    make_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = make_vault({"a.md": note("One")})
-    os.utime(root / "notes/a.md", (3_000_000_000, 3_000_000_000))  # stamped no earlier than the reading
-    assert titles(root) == {"notes/a.md": "One"}
-    db = sqlite3.connect(root / ".kb/index.sqlite")
-    assert db.execute("SELECT stamp FROM notes").fetchall() == [("",)]
+    touched = (root / "notes/a.md").stat().st_ctime_ns
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: touched + 10**7)
+        assert titles(root) == {"notes/a.md": "One"}
+    db = sqlite3.connect(index_file(root))
+    assert db.execute("SELECT stamps FROM folders").fetchall() == [("a.md/",)]
     db.close()
     read: list[str] = []
     titles(root, read)
     assert read == ["notes/a.md"]
+
+
+@pytest.mark.parametrize(
+    ("touched", "now", "racy"),
+    [
+        (1_000_000_001, 1_000_000_001, True),
+        (1_000_000_001, 1_049_000_000, True),
+        (1_000_000_001, 1_051_000_000, False),
+        (1_000_000_001, 900_000_000, True),  # touched while the folders were gone through
+        (9_000_000_000_001, 1_000_000_000, False),  # the clock was set back
+        (1_000_000_000, 3_400_000_000, True),  # a disk that keeps whole seconds
+        (1_000_000_000, 3_600_000_000, False),
+    ],
+)
+def test_what_may_be_touched_again_without_a_trace(touched: int, now: int, racy: bool) -> None:
+    assert is_racy(touched, now) is racy
 
 
 def test_new_renamed_and_deleted_notes_are_seen(two: Path) -> None:
@@ -200,20 +221,17 @@ def no_table(file: Path) -> None:
 
 
 def other_version(file: Path) -> None:
-    db = sqlite3.connect(file)
-    db.execute("DROP TABLE links")
-    db.execute("CREATE TABLE more(x)")
-    db.execute("PRAGMA user_version = 7")
-    db.commit()
-    db.close()
+    file.rename(file.with_name("index-00000000.0.sqlite"))
+    file.with_name("index.sqlite").write_bytes(b"of old")
 
 
 @pytest.mark.parametrize("damage", [garbage, short, empty, header, pages, folder, no_table, other_version])
 def test_a_damaged_index_costs_nothing_but_time(two: Path, damage: Callable[[Path], None]) -> None:
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in (two / "notes").rglob("*.md")}
+    file = index_file(two)
     for suffix in ("-wal", "-shm"):
-        (two / f".kb/index.sqlite{suffix}").unlink(missing_ok=True)
-    damage(two / ".kb/index.sqlite")
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    damage(file)
     for _ in range(2):
         library = Library(two)
         assert {path: n.title for path, n in library.notes.items()} == {
@@ -257,7 +275,7 @@ def test_eight_processes_open_a_vault_at_once(make_vault: Vault, state: str) -> 
     root = make_vault({f"papers/n{n}.md": note(f"Title {n}", "common words") for n in range(40)})
     if state == "garbage":
         (root / ".kb").mkdir()
-        (root / ".kb/index.sqlite").write_bytes(b"garbage " * 1000)
+        index_file(root).write_bytes(b"garbage " * 1000)
     context = multiprocessing.get_context("fork")
     barrier, out = context.Barrier(8), context.Queue()
     processes = [context.Process(target=open_at_once, args=(str(root), barrier, out)) for _ in range(8)]
@@ -267,6 +285,51 @@ def test_eight_processes_open_a_vault_at_once(make_vault: Vault, state: str) -> 
     for process in processes:
         process.join()
     assert found == [(40, 40)] * 8
+
+
+def test_an_open_index_shows_one_moment_whatever_others_write(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, asked = Index(two), []
+    rows = index.rows
+
+    def interrupted(sql: str, args: Any = ()) -> list[tuple[Any, ...]]:
+        found = rows(sql, args)
+        (two / "notes/papers/b.md").write_text(note(f"Two, edited {len(asked)} times"))
+        Index(two).close()  # gives the note's rows another number
+        asked.append(sql)
+        return found
+
+    monkeypatch.setattr(index, "rows", interrupted)
+    assert [(hit["id"], hit["title"]) for hit in index.search("two", ALL)] == [("b", "Two")]
+    assert len(asked) == 2
+    assert {n.title for n in index.notes()} == {"One", "Two"}
+    assert titles(two)["notes/papers/b.md"] == "Two, edited 3 times"
+
+
+def test_damage_met_while_reading_costs_another_opening(two: Path) -> None:
+    index, other = Index(two), Index(two)
+    file = index_file(two)
+    for suffix in ("-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    file.write_bytes(b"garbage " * 1000)
+    index.db.execute("PRAGMA cache_size=0")
+    assert titles(two) == {"notes/papers/a.md": "One", "notes/papers/b.md": "Two"}
+    assert index_file(two) != file
+    for _ in range(2):
+        assert [row["id"] for row in index.select(ALL, "id")] == ["a", "b"]
+    other.close()  # of the generation that was given up: it must take nothing from the new one
+    assert titles(two) == {"notes/papers/a.md": "One", "notes/papers/b.md": "Two"}
+    names = sorted(path.name for path in (two / ".kb").glob("index*"))
+    assert names == [index_file(two).name] and names[0].endswith(".1.sqlite")
+
+
+def test_the_index_of_other_code_is_left_to_it_for_a_day(two: Path) -> None:
+    others = [two / ".kb" / name for name in ("index-00000000.3.sqlite", "index-00000001.0.sqlite", "index.sqlite")]
+    for file in others:
+        file.write_bytes(b"")
+    os.utime(others[0], (time.time() - 90_000,) * 2)
+    os.utime(others[2], (time.time() - 90_000,) * 2)
+    titles(two)
+    assert [file.exists() for file in others] == [False, True, False]
 
 
 # Full text
@@ -365,10 +428,10 @@ def test_what_was_folded_is_found_in_its_own_spelling_and_leaves_no_trace(make_v
 def test_a_closed_index_is_not_taken_for_a_damaged_one(two: Path) -> None:
     index = Index(two)
     index.close()
-    before = (two / ".kb/index.sqlite").stat().st_ino
+    before = index_file(two).stat().st_ino
     with pytest.raises(sqlite3.ProgrammingError):
         index.rows("SELECT 1")
-    assert not index.rebuilt and (two / ".kb/index.sqlite").stat().st_ino == before
+    assert not index.rebuilt and index_file(two).stat().st_ino == before
 
 
 def test_equal_hits_come_in_the_order_of_ids(make_vault: Vault) -> None:
@@ -438,10 +501,10 @@ def test_a_name_means_a_path_before_an_id_before_an_alias_before_a_title(make_va
 
 
 def test_relative_links_are_paths_and_wikilinks_are_names() -> None:
-    assert link_key(Link("../talks/a%20b.md", 1, "", wiki=False), "notes/papers/x.md") == "talks/a b"
-    assert link_key(Link("b.md", 1, "", wiki=False), "notes/x.md") == "b"
-    assert link_key(Link("../../out.md", 1, "", wiki=False), "notes/papers/x.md") == "../out"
-    assert link_key(Link("Café.MD", 1, ""), "notes/x.md") == name_key("CAFÉ")
+    assert link_key(Link("../talks/a%20b.md", 1, wiki=False), "notes/papers/x.md") == "talks/a b"
+    assert link_key(Link("b.md", 1, wiki=False), "notes/x.md") == "b"
+    assert link_key(Link("../../out.md", 1, wiki=False), "notes/papers/x.md") == "../out"
+    assert link_key(Link("Café.MD", 1), "notes/x.md") == name_key("CAFÉ")
 
 
 def test_links_lead_to_the_note_they_mean_and_to_no_other(make_vault: Vault) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.links import Link, blank_skipped, find_links, plain
+from kb.links import WIKILINK, Link, blank_skipped, find_links, plain
 
 
 def targets(body: str) -> list[str]:
@@ -14,31 +17,34 @@ def targets(body: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "link"),
+    ("text", "context", "link"),
     [
-        ("[[id]]", Link("id", 1, "id")),
-        ("[[ id ]]", Link("id", 1, "id")),
-        ("[[id|the text]]", Link("id", 1, "the text", label="the text")),
-        ("[[id#Part one]]", Link("id", 1, "id", heading="Part one")),
-        ("[[id#Part one|text]]", Link("id", 1, "text", heading="Part one", label="text")),
-        ("[[#Part]]", Link("", 1, "", heading="Part")),
-        ("![[id]]", Link("id", 1, "id", embed=True)),
-        ("[[2025-08-08-some-file.md]]", Link("2025-08-08-some-file.md", 1, "2025-08-08-some-file.md")),
-        ("[[A title: with, marks!]]", Link("A title: with, marks!", 1, "A title: with, marks!")),
-        (r"| [[id\|text]] |", Link("id", 1, "text |", label="text")),
-        ("[text](../talks/a.md)", Link("../talks/a.md", 1, "text", label="text", wiki=False)),
-        ("[t](a.md#part-1)", Link("a.md", 1, "t", heading="part-1", label="t", wiki=False)),
-        ('[t](a.md "A title")', Link("a.md", 1, "t", label="t", wiki=False)),
-        ("[t](a.md 'A title')", Link("a.md", 1, "t", label="t", wiki=False)),
-        ("[t](<my notes.md#b>)", Link("my notes.md", 1, "t", heading="b", label="t", wiki=False)),
-        ("[name]: ../a.md#b", Link("../a.md", 1, "name", heading="b", label="name", wiki=False)),
-        ('  [name]: <a b.md> "A title"', Link("a b.md", 1, "name", label="name", wiki=False)),
-        ("[t](<a.md>)", Link("a.md", 1, "t", label="t", wiki=False)),
-        ("[a [b] c](a.md)", Link("a.md", 1, "a [b] c", label="a [b] c", wiki=False)),
+        ("[[id]]", "id", Link("id", 1)),
+        ("[[ id ]]", "id", Link("id", 1)),
+        ("[[id|the text]]", "the text", Link("id", 1, label="the text")),
+        ("[[id#Part one]]", "id", Link("id", 1, heading="Part one")),
+        ("[[id#Part one|text]]", "text", Link("id", 1, heading="Part one", label="text")),
+        ("[[#Part]]", "", Link("", 1, heading="Part")),
+        ("![[id]]", "id", Link("id", 1, embed=True)),
+        ("[[2025-08-08-some-file.md]]", "2025-08-08-some-file.md", Link("2025-08-08-some-file.md", 1)),
+        ("[[A title: with, marks!]]", "A title: with, marks!", Link("A title: with, marks!", 1)),
+        (r"| [[id\|text]] |", "text |", Link("id", 1, label="text")),
+        ("[text](../talks/a.md)", "text", Link("../talks/a.md", 1, label="text", wiki=False)),
+        ("[t](a.md#part-1)", "t", Link("a.md", 1, heading="part-1", label="t", wiki=False)),
+        ('[t](a.md "A title")', "t", Link("a.md", 1, label="t", wiki=False)),
+        ("[t](a.md 'A title')", "t", Link("a.md", 1, label="t", wiki=False)),
+        ("[t](<my notes.md#b>)", "t", Link("my notes.md", 1, heading="b", label="t", wiki=False)),
+        ("[name]: ../a.md#b", "name", Link("../a.md", 1, heading="b", label="name", wiki=False)),
+        ('  [name]: <a b.md> "A title"', "name", Link("a b.md", 1, label="name", wiki=False)),
+        ("[t](<a.md>)", "t", Link("a.md", 1, label="t", wiki=False)),
+        ("[a [b] c](a.md)", "a [b] c", Link("a.md", 1, label="a [b] c", wiki=False)),
     ],
 )
-def test_forms(text: str, link: Link) -> None:
-    assert list(find_links(text)) == [link]
+def test_forms(text: str, context: str, link: Link) -> None:
+    (found,) = find_links(text)
+    assert replace(found, start=0, end=0, text="") == link
+    assert found.context == context
+    assert text[found.start : found.end] in text.strip() and found.end <= len(text)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +147,16 @@ def test_blanking_keeps_lengths_and_line_ends_and_adds_nothing(body: str) -> Non
     assert len(blanked) == len(body)
     assert all(new in (old, " ") for old, new in zip(body, blanked, strict=True))
     assert [n for n, c in enumerate(body) if c == "\n"] == [n for n, c in enumerate(blanked) if c == "\n"]
+
+
+BRACKETS = st.lists(st.sampled_from(["[", "]", "[[", "]]", "!", "\\", "a", "|", "#", "\n", " "])).map("".join)
+
+
+@given(BRACKETS)
+def test_looking_where_two_brackets_stand_finds_what_the_pattern_finds(body: str) -> None:
+    text = blank_skipped(body)
+    found = [m.span() for m in re.finditer(WIKILINK, text) if m[2].strip() or m[3]]
+    assert [(link.start, link.end) for link in find_links(body)] == found
 
 
 @given(MARKUP.map("".join), MARKUP.map("".join))

@@ -87,10 +87,10 @@ ROWS = [
         "read",
         "paper",
         2020,
-        '["Jonathan Ho", "A B", "C D"]',
+        "Ho et al.",
         "Denoising Diffusion Probabilistic Models and more",
     ),
-    ("unet-\x1b[31m", "", "", None, "[]", "日本"),
+    ("unet-\x1b[31m", "", "", None, "", "日本"),
 ]
 
 

@@ -1,0 +1,225 @@
+"""The file of the index: its tables, how it is opened, and how it is brought up to date with the notes.
+
+A damaged file is given up for the next generation of it, under another name: a file that another command may have open
+is never written anew, and SQLite's own companions (-wal, -shm) are never mixed up.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kb.ids import fold
+from kb.order import place_in
+from kb.problem import Problem
+from kb.scan import Stamps, differing, scan
+
+if TYPE_CHECKING:
+    from kb.note import Note
+
+Progress = Callable[[Iterable[str], int], Iterable[str]]
+
+_TABLES = """
+CREATE TABLE folders(path TEXT PRIMARY KEY, stamps TEXT) WITHOUT ROWID;
+CREATE TABLE notes(n INTEGER PRIMARY KEY, path TEXT, id TEXT, title TEXT, kind TEXT, status TEXT, year INTEGER,
+  added TEXT, started TEXT, finished TEXT, published TEXT, rating INTEGER, private INTEGER, authors TEXT, hay TEXT,
+  author_hay TEXT, meta TEXT, body_line INTEGER);
+CREATE TABLE tags(n INTEGER, tag TEXT);
+CREATE TABLE names(name TEXT, rank INTEGER, n INTEGER);
+CREATE TABLE sources(token TEXT, n INTEGER);
+CREATE TABLE links(n INTEGER, key TEXT, target TEXT, line INTEGER, heading TEXT, label TEXT, embed INTEGER,
+  wiki INTEGER, start INTEGER, stop INTEGER);
+CREATE TABLE problems(n INTEGER, line INTEGER, "check" TEXT, message TEXT, hint TEXT, level TEXT, fixable INTEGER);
+CREATE TABLE texts(n INTEGER PRIMARY KEY, title TEXT, names TEXT, tags TEXT, body TEXT);
+CREATE VIRTUAL TABLE fts USING fts5(title, names, tags, body, content='texts', content_rowid='n',
+  tokenize='porter unicode61 remove_diacritics 2');
+INSERT INTO fts(fts, rank) VALUES('hashsize', 16777216);
+"""
+_INDEXES = """
+CREATE UNIQUE INDEX IF NOT EXISTS notes_path ON notes(path);
+CREATE INDEX IF NOT EXISTS notes_id ON notes(id);
+CREATE INDEX IF NOT EXISTS tags_n ON tags(n);
+CREATE INDEX IF NOT EXISTS names_name ON names(name, rank);
+CREATE INDEX IF NOT EXISTS names_n ON names(n);
+CREATE INDEX IF NOT EXISTS sources_token ON sources(token);
+CREATE INDEX IF NOT EXISTS sources_n ON sources(n);
+CREATE INDEX IF NOT EXISTS links_n ON links(n);
+CREATE INDEX IF NOT EXISTS links_key ON links(key);
+CREATE INDEX IF NOT EXISTS problems_n ON problems(n);
+"""
+_PATIENCE = 60.0  # seconds to wait for another command, which may be reading a large vault for the first time
+_CHUNK = 500  # notes that are held in memory at once
+_LARGEST = 16 * 1024 * 1024  # bytes of a note
+_NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
+_CODE = (
+    "index_file.py", "index_rows.py", "note.py", "frontmatter.py", "simple_yaml.py", "traps.py", "links.py", "ids.py",
+    "id_rules.py",
+)  # fmt: skip
+_DAY = 86400
+
+
+def version() -> str:
+    """Changes with the tables and with the code that reads notes."""
+    here = os.path.dirname(__file__)
+    stats = [os.stat(f"{here}/{name}") for name in _CODE]
+    return f"{zlib.crc32(repr([(s.st_size, s.st_mtime_ns) for s in stats]).encode()):08x}"
+
+
+def current(folder: Path) -> Path:
+    """The newest generation of this code's index, there or not; what is left of others is removed."""
+    mine, newest = version(), 0
+    others = []
+    for name in os.listdir(folder):
+        if m := _NAME.fullmatch(name):
+            if m[1] == mine:
+                newest = max(newest, int(m[2]))
+            others.append(name)
+        elif name == "index.sqlite":  # as it was called once
+            others.append(name)
+    file = folder / f"index-{mine}.{newest}.sqlite"
+    for name in others:
+        if name != file.name:
+            _forget(folder / name, name.startswith(f"index-{mine}"))
+    return file
+
+
+def following(file: Path) -> Path:
+    """The next generation of an index."""
+    m = _NAME.fullmatch(file.name)
+    assert m, file
+    return file.with_name(f"index-{m[1]}.{int(m[2]) + 1}.sqlite")
+
+
+def _forget(file: Path, mine: bool) -> None:
+    """Remove an older generation, or the index of other code once it has not been used for a day: two versions of kb
+    may be at work on one vault. Who has it open keeps what he has."""
+    try:
+        if mine or file.stat().st_mtime < time.time() - _DAY:
+            for suffix in ("", "-wal", "-shm"):
+                file.with_name(file.name + suffix).unlink(missing_ok=True)
+    except OSError:  # a folder of that name, or no permission: it only takes up room
+        return
+
+
+def connect(file: Path | None) -> sqlite3.Connection:
+    """Open an index, with its tables; None is one in memory."""
+    db = sqlite3.connect(file or ":memory:", timeout=_PATIENCE, isolation_level=None)
+    db.create_function("fold", 1, lambda value: fold(str(value or "")), deterministic=True)
+    db.create_function("place", 1, place_in, deterministic=True)
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:  # SQLite itself does not wait for a change of journal mode
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA cache_size=-32000")
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fts'").fetchone():
+        db.execute("BEGIN IMMEDIATE")
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fts'").fetchone():
+            _run(db, _TABLES)
+        db.execute("COMMIT")
+    return db
+
+
+def _run(db: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";"):  # executescript would end the transaction
+        if statement.strip():
+            db.execute(statement)
+
+
+def refresh(db: sqlite3.Connection, root: Path, progress: Progress) -> None:
+    """Bring an index up to date with the notes of a vault."""
+    old = _stamps(db)
+    new = scan(root, time.time_ns())
+    if differing(old, new) == ([], []):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if (now := _stamps(db)) != old:  # another command was quicker
+            old, new = now, scan(root, time.time_ns())
+        _update(db, root, old, new, progress)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _stamps(db: sqlite3.Connection) -> Stamps:
+    return dict(db.execute("SELECT path, stamps FROM folders"))
+
+
+def _update(db: sqlite3.Connection, root: Path, old: Stamps, new: Stamps, progress: Progress) -> None:
+    changed, gone = differing(old, new)
+    for path in gone:
+        _remove(db, path)
+    paths = iter(progress(changed, len(changed)))
+    while chunk := list(islice(paths, _CHUNK)):
+        if old:
+            for path in chunk:
+                _remove(db, path)
+        _put(db, root, chunk)
+    db.executemany(
+        "DELETE FROM folders WHERE path = ?", [(folder,) for folder in old if old[folder] != new.get(folder)]
+    )
+    db.executemany("INSERT INTO folders VALUES(?, ?)", [item for item in new.items() if old.get(item[0]) != item[1]])
+    if not old:  # filling takes half the time without them
+        _run(db, _INDEXES)
+
+
+def _remove(db: sqlite3.Connection, path: str) -> None:
+    for (n,) in db.execute("SELECT n FROM notes WHERE path = ?", (path,)).fetchall():
+        old = db.execute("SELECT title, names, tags, body FROM texts WHERE n = ?", (n,)).fetchone()
+        if old:
+            from kb.index_rows import for_search
+
+            sql = "INSERT INTO fts(fts, rowid, title, names, tags, body) VALUES('delete', ?, ?, ?, ?, ?)"
+            db.execute(sql, (n, *map(for_search, old)))
+        for table in ("notes", "tags", "names", "sources", "links", "problems", "texts"):
+            db.execute(f"DELETE FROM {table} WHERE n = ?", (n,))
+
+
+def _put(db: sqlite3.Connection, root: Path, paths: Sequence[str]) -> None:
+    from kb.index_rows import TABLES, for_search, rows
+
+    (last,) = db.execute("SELECT coalesce(max(n), 0) FROM notes").fetchone()
+    found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
+    for n, (note, problems) in enumerate(_read(root, paths), last + 1):
+        for table, made in rows(n, note, problems):
+            found[table] += made
+    for table, width in TABLES.items():
+        db.executemany(f"INSERT INTO {table} VALUES({','.join('?' * width)})", found[table])
+    words = ((row[0], *map(for_search, row[1:])) for row in found["texts"])
+    db.executemany("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?, ?, ?, ?, ?)", words)
+
+
+def _read(root: Path, paths: Iterable[str]) -> Iterator[tuple[Note, list[Problem]]]:
+    """The notes at some paths. What cannot be read is an empty note with a Problem; what is gone by now is none."""
+    from kb.note import Note, parse_note
+
+    for path in paths:
+        try:
+            with open(f"{root}/{path}", "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                data = file.read(size + 1) if size <= _LARGEST else b""
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            what = (f"cannot be read: {error.strerror}", "check its permissions")
+        else:
+            if size <= _LARGEST:
+                yield parse_note(data, path)
+                continue
+            what = (f"has {size >> 20} MB, and kb reads notes of up to {_LARGEST >> 20}", "split it")
+        yield Note(Path(path).stem, path, {}, ""), [Problem(path, 0, "unreadable", *what)]

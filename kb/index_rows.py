@@ -1,0 +1,69 @@
+"""What the index keeps of a note: rows for its tables, as plain tuples."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kb.ids import fold
+from kb.names import link_key, name_key
+from kb.note import Note, shown_authors
+from kb.problem import Problem
+
+TABLES = {"notes": 18, "tags": 2, "names": 3, "sources": 2, "links": 10, "problems": 7, "texts": 5}  # columns
+_NOT_ASCII = re.compile("[^\\x00-\\x7f]+")
+_DATES = ("added", "started", "finished", "published")
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def rows(n: int, note: Note, problems: list[Problem]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """The rows of a note and of what is wrong in it, by table."""
+    yield "notes", [_note(n, note)]
+    yield "tags", [(n, fold(tag)) for tag in note.tags]
+    yield "names", [(name, rank, n) for name, rank in _names(note)]
+    yield "sources", [(token, n) for token in {source.token for source in note.sources()}]
+    yield "links", list(_links(n, note))
+    yield "problems", [(n, p.line, p.check, p.message, p.hint, p.level, p.fixable) for p in problems]
+    known_as = " ".join([note.id, *note.aliases, *note.authors])
+    yield "texts", [(n, note.title, known_as, " ".join(note.tags), no_nul(note.body))]
+
+
+def _note(n: int, note: Note) -> tuple[Any, ...]:
+    meta, names = note.meta, note.authors
+    dates = [str(meta.get(key, "")) for key in _DATES]
+    ids = [str(meta.get(key, "")) for key in ("arxiv", "doi", "acl", "cite")]
+    hay = fold(" \n ".join([note.title, *names, *note.aliases, note.id, *ids]))
+    about = (n, note.path, note.id, note.title, note.kind, note.status, note.year, *dates, meta.get("rating"))
+    return (
+        *about,
+        note.private,
+        shown_authors(names),
+        hay,
+        fold("\n".join(names)),
+        _to_json(dict(meta)),
+        note.body_line,
+    )
+
+
+def _names(note: Note) -> list[tuple[str, int]]:
+    inside = note.path.partition("/")[2]
+    ranked = [(inside, 0), (note.id, 1), *((alias, 2) for alias in note.aliases), (note.title, 3)]
+    return [(key, rank) for name, rank in ranked if (key := name_key(name))]
+
+
+def _links(n: int, note: Note) -> Iterator[tuple[Any, ...]]:
+    for k in note.links:
+        if k.target:
+            yield n, link_key(k, note.path), k.target, k.line, k.heading, k.label, k.embed, k.wiki, k.start, k.end
+
+
+def for_search(text: str) -> str:
+    """`text` as the words of a search are compared with it: the tokenizer's own fold knows case and Latin alone."""
+    return text if text.isascii() else _NOT_ASCII.sub(lambda m: fold(m[0]), text)
+
+
+def no_nul(text: str) -> str:
+    """SQLite's functions take a NUL for the end of a text."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text

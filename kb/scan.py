@@ -1,0 +1,102 @@
+"""Which notes there are and when each was last touched: what the index compares itself with at every command.
+
+A file's stamp is its times in nanoseconds, its size and its inode. The time of its last change (ctime) is the kernel's:
+no editor, sync tool or checkout sets it, so a note with its old modification time and its old size is seen too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from kb.problem import KbError
+
+_TICK_NS = 50_000_000  # a file may change again within the same stamp: the kernel's clock has ticks of 1 to 10 ms
+_COARSE_NS = 2_500_000_000  # where a disk keeps whole seconds (FAT: two)
+_SECOND_NS = 1_000_000_000
+_AHEAD_NS = 3600 * _SECOND_NS  # later than this a file was not touched just now: the clock was set back since
+
+Stamps = dict[str, str]  # folder -> its notes, `name/stamp` each, sorted and joined by NUL: no name holds either sign
+
+
+def scan(root: Path, now: int) -> Stamps:
+    """The notes of every folder under notes/ with their stamps. `now` (ns) is when the looking began: a file touched so
+    shortly before that it may be touched again without a trace has an empty stamp, which equals none."""
+    found: Stamps = {}
+    folders = ["notes"]
+    while folders:
+        folder = folders.pop()
+        stamps = []
+        for entry in _entries(root, folder):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(f"{folder}/{entry.name}")
+            elif entry.name.endswith(".md") and (stamp := _stamp(entry, now)) is not None:
+                stamps.append(f"{entry.name}/{stamp}")
+        if stamps:
+            found[folder] = "\0".join(sorted(stamps))
+    return found
+
+
+def _entries(root: Path, folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        entries = list(os.scandir(root / folder))
+    except OSError as error:
+        if folder == "notes":
+            raise KbError(f"{root / folder}: {error.strerror}; `kb init` makes a vault") from None
+        return
+    for entry in entries:
+        name = entry.name
+        if name[0] == ".":
+            continue
+        if not name.isascii() and not _is_unicode(name):
+            raise KbError(f"{f'{folder}/{name}'!a}: the file name is no UTF-8; rename the file")
+        yield entry
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _stamp(entry: os.DirEntry[str], now: int) -> str | None:
+    try:
+        s = entry.stat()
+    except OSError:  # a link that leads nowhere
+        return None
+    touched = s.st_ctime_ns if os.name == "posix" else s.st_mtime_ns
+    if is_racy(touched, now):
+        return ""
+    return f"{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_size}:{s.st_ino}"
+
+
+def is_racy(touched: int, now: int) -> bool:
+    """Whether a file touched then may be touched again, after it was read now, and bear the same stamp."""
+    tick = _TICK_NS if touched % _SECOND_NS else _COARSE_NS
+    return now - tick < touched < now + _AHEAD_NS
+
+
+def paths(folder: str, stamps: str) -> dict[str, str]:
+    """The notes of a folder by path, each with its stamp."""
+    pairs = (line.split("/") for line in stamps.split("\0")) if stamps else ()
+    return {f"{folder}/{name}": stamp for name, stamp in pairs}
+
+
+def differing(old: Stamps, new: Stamps) -> tuple[list[str], list[str]]:
+    """Notes to read again and notes that are gone, by path."""
+    changed: list[str] = []
+    gone: list[str] = []
+    for folder in old.keys() | new.keys():
+        before, after = old.get(folder, ""), new.get(folder, "")
+        if before == after and not _has_racy(after):
+            continue
+        were, are = paths(folder, before), paths(folder, after)
+        changed += [path for path, stamp in are.items() if not stamp or were.get(path) != stamp]
+        gone += [path for path in were if path not in are]
+    return sorted(changed), sorted(gone)
+
+
+def _has_racy(stamps: str) -> bool:
+    return "/\0" in stamps or stamps.endswith("/")
