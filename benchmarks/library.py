@@ -102,17 +102,21 @@ def write_notes(root: Path, found: Iterator[Work]) -> None:
         (folder / f"{w.id}.md").write_text(f"---\n{head}---\n\n{w.body}")
 
 
-def write_papis(root: Path, found: Iterator[Work]) -> None:
-    """The same works as papis keeps them: a folder each, with info.yaml."""
+def write_papis(root: Path, found: Iterator[Work], apart: bool = False) -> None:
+    """The same works as papis keeps them: a folder each, with info.yaml. The text stands there too, under a key, since
+    papis searches nothing else; or `apart`, in notes.md, where it costs papis nothing and is not found."""
     for w in found:
         folder = root / w.id
         folder.mkdir(parents=True)
         people = "".join(f"- family: {p.split()[1]}\n  given: {p.split()[0]}\n" for p in w.authors)
-        body = "\n  ".join(w.body.splitlines())
-        info = (
+        tags = "".join(f"- {tag}\n" for tag in w.tags)
+        lines = "".join(f"  {line}\n" if line else "\n" for line in w.body.splitlines())
+        text = "notes: notes.md\n" if apart else f"text: |\n{lines}"
+        (folder / "info.yaml").write_text(
             f"papis_id: {w.id}\ntitle: {w.title}\ntype: article\nauthor: {' and '.join(w.authors)}\nauthor_list:\n"
             f"{people}year: {w.year}\njournal: {w.venue}\neprint: '{w.arxiv}'\neprinttype: arxiv\ndoi: {w.doi}\n"
-            f"tags:\n{''.join(f'- {t}' + chr(10) for t in w.tags)}ref: {w.cite}\nreadstatus: {w.status}\n"
-            f"time-added: {w.added}-00:00:00\nabstract: {w.abstract}\nnote_text: |\n  {body}\n"
+            f"tags:\n{tags}ref: {w.cite}\nreadstatus: {w.status}\ntime-added: {w.added}-00:00:00\n"
+            f"abstract: {w.abstract}\n{text}"
         )
-        (folder / "info.yaml").write_text(info)
+        if apart:
+            (folder / "notes.md").write_text(w.body)

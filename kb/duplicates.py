@@ -20,13 +20,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kb.library import Library
 from kb.note import FOLDERS, PAGE, Note
 from kb.people import Person, are_authors, person
 from kb.published import is_preprint_doi, is_published
 from kb.titles import YEARLY, is_one_word, main_title, names_a_work, numbers, tells_apart, words
+
+if TYPE_CHECKING:
+    from kb.library import Library
 
 CLOSE = 94.0  # of 100
 _LONG = 4  # words; many works bear a shorter title
@@ -181,69 +183,64 @@ class Shelf:
     """The works of a vault and those about to join it."""
 
     def __init__(self, library: Library) -> None:
-        self._library = library
-        self._tokens = library.index.works()
+        self._index = library.index
         self._new: dict[str, Work] = {}
-
-    @cached_property
-    def _works(self) -> dict[str, Work]:
-        rows = self._library.index.rows("SELECT path, meta FROM notes WHERE kind <> ? ORDER BY path", (PAGE,))
-        return {path: Work(path, json.loads(meta)) for path, meta in rows} | self._new
-
-    @cached_property
-    def _named(self) -> dict[str, list[Work]]:
-        """Works by title, and by the first author's family name."""
-        found: dict[str, list[Work]] = {}
-        for work in self._works.values():
-            _name(found, work)
-        return found
+        self._known: dict[str, Work] = {}
+        self._tokens: dict[str, list[str]] = {}
+        self._named: dict[str, list[Work]] = {}
 
     def find(self, tokens: Iterable[str], meta: Mapping[str, Any]) -> Work | None:
         """The work that has one of these ids, or the same title and the same first author."""
-        mine = Work("", meta)
-        for token in sorted(tokens):
-            for path in self._tokens.get(token, ()):
+        mine, asked = Work("", meta), sorted(tokens)
+        carriers = self._index.carriers(asked)
+        for token in asked:
+            for path in (*carriers.get(token, ()), *self._tokens.get(token, ())):
                 other = self._work(path)
                 if other.is_by_id(mine, token):
                     return other
         return None if meta.get("incomplete") else next(self.near(mine), None)
 
     def _work(self, path: str) -> Work:
-        """One work, without reading all the others."""
-        if path in self._new or "_works" in self.__dict__:
-            return self._new.get(path) or self._works.get(path) or Work(path)
-        rows = self._library.index.rows("SELECT meta FROM notes WHERE path = ?", (path,))
-        return Work(path, json.loads(rows[0][0]) if rows else {})
+        if path not in self._new and path not in self._known:
+            rows = self._index.rows("SELECT meta FROM notes WHERE path = ?", (path,))
+            self._known[path] = Work(path, json.loads(rows[0][0]) if rows else {})
+        return self._new.get(path) or self._known[path]
 
     def near(self, mine: Work) -> Iterator[Work]:
         """The works that are this one by title and author."""
         seen = {mine.path}
-        for name in _names(mine):
-            for other in self._named.get(name, ()):
+        for name in names(mine.meta):
+            for other in (*self._of_the_vault(name), *self._named.get(name, ())):
                 if other.path not in seen and not other.meta.get("incomplete") and other.may_be(mine):
                     seen.add(other.path)
                     yield other
 
-    def put(self, path: str, tokens: Iterable[str], meta: Mapping[str, Any]) -> None:
-        work = self._new[path] = Work(path, meta)
-        for token in tokens:
-            self._tokens.setdefault(token, []).append(path)
-        if "_works" in self.__dict__:
-            self._works[path] = work
-        if "_named" in self.__dict__:
-            _name(self._named, work)
+    def _of_the_vault(self, name: str) -> Iterator[Work]:
+        sql = "SELECT path, meta FROM works JOIN notes USING(n) WHERE name = ? AND kind <> ? ORDER BY path"
+        for path, meta in self._index.rows(sql, (name, PAGE)):
+            if path not in self._new:
+                if path not in self._known:
+                    self._known[path] = Work(path, json.loads(meta))
+                yield self._known[path]
 
     def twins(self) -> Iterator[tuple[Work, Work]]:
         """Pairs of notes that are one work by title and author."""
-        for work in self._works.values():
+        for path, meta in self._index.rows("SELECT path, meta FROM notes WHERE kind <> ? ORDER BY path", (PAGE,)):
+            work = Work(path, json.loads(meta))
             if not work.meta.get("incomplete"):
                 yield from ((work, other) for other in self.near(work) if work.path < other.path)
 
+    def put(self, path: str, tokens: Iterable[str], meta: Mapping[str, Any]) -> None:
+        """Take in a work that is about to be written."""
+        work = self._new[path] = Work(path, meta)
+        for token in tokens:
+            self._tokens.setdefault(token, []).append(path)
+        for name in names(meta):
+            self._named.setdefault(name, []).append(work)
 
-def _names(work: Work) -> list[str]:
-    return [f"title {work.key}", *sorted(f"author {name}" for name in work.author.family)]
 
-
-def _name(named: dict[str, list[Work]], work: Work) -> None:
-    for name in _names(work):
-        named.setdefault(name, []).append(work)
+def names(meta: Mapping[str, Any]) -> list[str]:
+    """What a work is looked up by where it shares no id: its title, and its first author's family name."""
+    authors = meta.get("authors") or []
+    family = person(authors[0]).family if authors else ()
+    return [f"title {''.join(words(str(meta.get('title', ''))))}", *sorted(f"author {name}" for name in family)]

@@ -8,7 +8,6 @@ back by the next one. The journal lives under the ignored folder `.kb/`; without
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import tempfile
@@ -116,6 +115,8 @@ class Change:
 
 
 def _hash(data: bytes | None) -> str | None:
+    import hashlib
+
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 

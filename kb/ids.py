@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -12,13 +11,10 @@ from kb.id_rules import ARXIV_ID as ARXIV_ID
 from kb.id_rules import DOI as DOI
 from kb.id_rules import fault as fault
 from kb.id_rules import isbn13, paper_at, plain_arxiv, plain_doi, written
+from kb.names import fold as fold
+from kb.vocabulary import PAPER_KEYS as PAPER_KEYS
+from kb.vocabulary import SERVICES as SERVICES
 
-SERVICES = {
-    "arxiv": "arXiv", "doi": "DOI", "acl": "ACL", "openreview": "OpenReview", "pmid": "PubMed",
-    "s2": "Semantic Scholar", "openalex": "OpenAlex", "isbn": "ISBN",
-}  # fmt: skip
-# The keys that hold the id of a paper or book as its service writes it; the other keys hold URLs.
-PAPER_KEYS = tuple(SERVICES)
 _TRACKING = re.compile(r"^(utm_.*|fbclid|gclid|ref_src|usp|igsh|mc_[ce]id)$")
 _SHORTENERS = {"t.co", "lnkd.in", "bit.ly", "tinyurl.com", "goo.gl", "buff.ly", "ow.ly"}
 _FILE = re.compile(r"[^/]+\.(md|txt|pdf|html?|py|ipynb|png|jpe?g|gif|svg|bib|csv|json|ya?ml|tex|zip|gz)", re.I)
@@ -184,14 +180,6 @@ def is_social(url: str) -> bool:
 def _host(url: str) -> str:
     m = re.match(r"https?://(?:www\.)?([^/?#]+)", url, re.I)
     return m[1].lower() if m else ""
-
-
-def fold(text: str) -> str:
-    """For comparing words as people type them: case, accents and compatibility forms do not matter."""
-    if text.isascii():
-        return text.lower()
-    plain = unicodedata.normalize("NFKD", text)
-    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()
 
 
 def title_key(title: str) -> str:

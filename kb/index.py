@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kb.files import state_dir
-from kb.ids import fold
 from kb.index_file import Progress as Progress
 from kb.index_file import connect, current, following, refresh
-from kb.names import link_key, name_key
+from kb.names import fold, link_key, name_key
 from kb.problem import KbError, Problem
 
 if TYPE_CHECKING:
@@ -118,8 +117,8 @@ class Index:
         return self._listing("id, status, kind, year, authors, title", query, sort, limit)
 
     def _listing(self, columns: str, query: Query, sort: str, limit: int, pages: bool = False) -> list[tuple[Any, ...]]:
-        from kb.note import PAGE
         from kb.query import as_sql
+        from kb.vocabulary import PAGE
 
         where, args = as_sql(query)
         if not pages and not query.has("kind"):
@@ -154,6 +153,12 @@ class Index:
         found = self.rows(sql, (name_key(name),))
         return str(found[0][0]) if found else None
 
+    def resolved(self, keys: Iterable[str]) -> dict[str, str]:
+        """`resolve` for many names at once, each as name_key makes it; those that mean a note."""
+        sql = """SELECT name, path FROM names JOIN notes USING(n) WHERE name IN (SELECT value FROM json_each(?))
+                 ORDER BY rank DESC, path DESC"""
+        return dict(self.rows(sql, (json.dumps(sorted(keys)),)))
+
     def names(self) -> list[tuple[str, int, str]]:
         """Every name, its rank (0 path, 1 id, 2 alias, 3 title) and the path of the note that has it."""
         return [(n, r, p) for n, r, p in self.rows("SELECT name, rank, path FROM names JOIN notes USING(n)")]
@@ -162,6 +167,15 @@ class Index:
         """Every id of a work (as a token) and the paths of the notes that carry it."""
         found: dict[str, list[str]] = {}
         for token, path in self.rows("SELECT token, path FROM sources JOIN notes USING(n) ORDER BY path"):
+            found.setdefault(token, []).append(path)
+        return found
+
+    def carriers(self, tokens: Sequence[str]) -> dict[str, list[str]]:
+        """Those of some ids (as tokens) that notes carry, with the paths of these notes."""
+        found: dict[str, list[str]] = {}
+        sql = """SELECT token, path FROM sources JOIN notes USING(n)
+                 WHERE token IN (SELECT value FROM json_each(?)) ORDER BY path"""
+        for token, path in self.rows(sql, (json.dumps(tokens),)):
             found.setdefault(token, []).append(path)
         return found
 

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.ids import fold
+from kb.names import fold
 from kb.order import place_in
 from kb.problem import Problem
 from kb.scan import Stamps, differing, scan
@@ -34,6 +34,7 @@ CREATE TABLE notes(n INTEGER PRIMARY KEY, path TEXT, id TEXT, title TEXT, kind T
 CREATE TABLE tags(n INTEGER, tag TEXT);
 CREATE TABLE names(name TEXT, rank INTEGER, n INTEGER);
 CREATE TABLE sources(token TEXT, n INTEGER);
+CREATE TABLE works(name TEXT, n INTEGER);
 CREATE TABLE links(n INTEGER, key TEXT, target TEXT, line INTEGER, heading TEXT, label TEXT, embed INTEGER,
   wiki INTEGER, start INTEGER, stop INTEGER);
 CREATE TABLE problems(n INTEGER, line INTEGER, "check" TEXT, message TEXT, hint TEXT, level TEXT, fixable INTEGER);
@@ -50,6 +51,8 @@ CREATE INDEX IF NOT EXISTS names_name ON names(name, rank);
 CREATE INDEX IF NOT EXISTS names_n ON names(n);
 CREATE INDEX IF NOT EXISTS sources_token ON sources(token);
 CREATE INDEX IF NOT EXISTS sources_n ON sources(n);
+CREATE INDEX IF NOT EXISTS works_name ON works(name);
+CREATE INDEX IF NOT EXISTS works_n ON works(n);
 CREATE INDEX IF NOT EXISTS links_n ON links(n);
 CREATE INDEX IF NOT EXISTS links_key ON links(key);
 CREATE INDEX IF NOT EXISTS problems_n ON problems(n);
@@ -60,7 +63,7 @@ _LARGEST = 16 * 1024 * 1024  # bytes of a note
 _NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
 _CODE = (
     "index_file.py", "index_rows.py", "note.py", "frontmatter.py", "simple_yaml.py", "traps.py", "links.py", "ids.py",
-    "id_rules.py",
+    "id_rules.py", "duplicates.py", "titles.py", "people.py",
 )  # fmt: skip
 _DAY = 86400
 
@@ -186,7 +189,7 @@ def _remove(db: sqlite3.Connection, path: str) -> None:
 
             sql = "INSERT INTO fts(fts, rowid, title, names, tags, body) VALUES('delete', ?, ?, ?, ?, ?)"
             db.execute(sql, (n, *map(for_search, old)))
-        for table in ("notes", "tags", "names", "sources", "links", "problems", "texts"):
+        for table in ("notes", "tags", "names", "sources", "works", "links", "problems", "texts"):
             db.execute(f"DELETE FROM {table} WHERE n = ?", (n,))
 
 

@@ -7,12 +7,22 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from kb.duplicates import names as work_names
 from kb.ids import fold
 from kb.names import link_key, name_key
 from kb.note import Note, shown_authors
 from kb.problem import Problem
 
-TABLES = {"notes": 18, "tags": 2, "names": 3, "sources": 2, "links": 10, "problems": 7, "texts": 5}  # columns
+TABLES = {
+    "notes": 18,
+    "tags": 2,
+    "names": 3,
+    "sources": 2,
+    "works": 2,
+    "links": 10,
+    "problems": 7,
+    "texts": 5,
+}  # columns
 _NOT_ASCII = re.compile("[^\\x00-\\x7f]+")
 _DATES = ("added", "started", "finished", "published")
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -24,6 +34,7 @@ def rows(n: int, note: Note, problems: list[Problem]) -> Iterator[tuple[str, lis
     yield "tags", [(n, fold(tag)) for tag in note.tags]
     yield "names", [(name, rank, n) for name, rank in _names(note)]
     yield "sources", [(token, n) for token in {source.token for source in note.sources()}]
+    yield "works", [(name, n) for name in work_names(note.meta)]
     yield "links", list(_links(n, note))
     yield "problems", [(n, p.line, p.check, p.message, p.hint, p.level, p.fixable) for p in problems]
     known_as = " ".join([note.id, *note.aliases, *note.authors])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
 # An escaped pipe, as tables need it, separates too. The same pattern renders the links on the site.
@@ -60,7 +58,7 @@ class Link:
 
 def blank_skipped(body: str) -> str:
     """The text with code, math and comments turned into spaces; lengths and line ends stay."""
-    if not re.search(r"[`~$]|<!--", body):
+    if not any(mark in body for mark in ("`", "~", "$", "<!--")):
         return body
     return SKIP.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), body)
 
@@ -96,10 +94,10 @@ def is_wiki(match: re.Match[str]) -> bool:
 
 def find_links(body: str, first_line: int = 1) -> Iterator[Link]:
     """Every [[link]] and relative link to a .md file, in order of place."""
-    matches = link_matches(body)
-    starts = [0, *accumulate(len(line) + 1 for line in body.split("\n"))] if matches else []
-    for m in matches:
-        line = first_line + bisect_right(starts, m.start()) - 1
+    line, seen = first_line, 0
+    for m in link_matches(body):
+        line += body.count("\n", seen, m.start())
+        seen = m.start()
         if is_wiki(m):
             bang, target, heading, label = (part or "" for part in m.groups())
             place = (m.start(), m.end(), body)

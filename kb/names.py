@@ -1,4 +1,4 @@
-"""What notes are called in links and on the command line, as it is compared."""
+"""Words, and the names of notes, as they are compared."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kb.links import Link
+
+
+def fold(text: str) -> str:
+    """For comparing words as people type them: case, accents and compatibility forms do not matter."""
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()
 
 
 def name_key(text: str) -> str:

@@ -11,18 +11,21 @@ from typing import Any
 
 from kb import frontmatter
 from kb.id_rules import ARXIV_ID, WHOLE_DOI, isbn13
-from kb.ids import PAPER_KEYS, Source, identify, slug
+from kb.ids import Source, identify, slug
 from kb.links import Link, find_links
 from kb.problem import Level, Problem
+from kb.vocabulary import FOLDERS as FOLDERS
+from kb.vocabulary import KINDS as KINDS
+from kb.vocabulary import PAGE as PAGE
+from kb.vocabulary import PAPER_KEYS
+from kb.vocabulary import STATUSES as STATUSES
 
-FOLDERS = {  # where a kind's notes are filed
-    "paper": "papers", "talk": "talks", "lecture": "talks", "course": "courses", "post": "posts", "thread": "posts",
-    "book": "books", "code": "code", "tool": "code", "dataset": "datasets", "topic": "topics", "log": "topics",
-}  # fmt: skip
-KINDS = tuple(FOLDERS)
-PAGE = "page"  # the kind of what is a page of the site and no note: the guide, index.md
-STATUSES = ("inbox", "to-read", "reading", "read", "dropped")
 _ID = re.compile(r"(?=.{1,250}$)[a-z0-9]+(-[a-z0-9]+)*")  # what slug() leaves as it is
+_SEPARATOR = re.compile(r"[,\s]+")
+_YEAR = re.compile(r"[12]\d{3}")
+_MONTH = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?")
+_ARXIV = re.compile(rf"(?i:arxiv:|https?://arxiv\.org/(?:abs|pdf)/)?({ARXIV_ID})(?:v\d+)?")
+_DOI = re.compile(rf"(?i:doi:\s*|https?://(?:dx\.)?doi\.org/)?({WHOLE_DOI})")
 _NO_STATUS = {"topic", "log", PAGE}
 
 # A field's parser gives the value with its type, or raises ValueError with what is expected.
@@ -42,7 +45,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _tags(value: Any) -> list[str]:
-    found = _texts(re.split(r"[,\s]+", value) if isinstance(value, str) else value)
+    found = _texts(_SEPARATOR.split(value) if isinstance(value, str) else value)
     return list(dict.fromkeys(tag.lstrip("#") for tag in found))
 
 
@@ -71,11 +74,11 @@ def _date(value: Any) -> str:
 
 def _published(value: Any) -> str:
     text = _text(value)
-    return text if re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2]))?", text) else _date(text)
+    return text if _MONTH.fullmatch(text) else _date(text)
 
 
 def _year(value: Any) -> int:
-    if not re.fullmatch(r"[12]\d{3}", _text(value)):
+    if not _YEAR.fullmatch(_text(value)):
         raise ValueError("a year like 2020")
     return int(value)
 
@@ -104,17 +107,15 @@ def _choice(*names: str) -> _Parser:
 
 
 def _arxiv(value: Any) -> str:
-    text = re.sub(r"^(arxiv:|https?://arxiv\.org/(abs|pdf)/)", "", _text(value), flags=re.I)
-    if not (m := re.fullmatch(rf"({ARXIV_ID})(v\d+)?", text)):
+    if not (m := _ARXIV.fullmatch(_text(value))):
         raise ValueError('an arXiv id in quotes, like "2006.11239"')
     return m[1]
 
 
 def _doi(value: Any) -> str:
-    text = re.sub(r"^(doi:\s*|https?://(dx\.)?doi\.org/)", "", _text(value), flags=re.I)
-    if not re.fullmatch(WHOLE_DOI, text):
+    if not (m := _DOI.fullmatch(_text(value))):
         raise ValueError("a DOI like 10.1000/182")
-    return text
+    return m[1]
 
 
 def _pmid(value: Any) -> str:
@@ -242,7 +243,7 @@ def _source(key: str, value: str) -> Source:
     """What stands under a key of WORK_KEYS. arXiv's own DOI of a paper is its arXiv id."""
     if "://" in value:
         return identify(value) or Source(key, value)
-    found = identify(value) if key == "doi" else None
+    found = identify(value) if key == "doi" and value[:9] == "10.48550/" else None
     return found if found and found.key == "arxiv" else Source(key, value)
 
 

@@ -11,6 +11,7 @@ from kb.ids import fold
 from kb.note import author_name
 from kb.titles import letters
 
+_PLAIN = re.compile(r"([A-Z][a-z]+) ([A-Z][A-Za-z]*[a-z])")  # 'Jonathan Ho': what the rest makes of it at once
 _SUFFIXES = {"jr", "sr", "ii", "iii", "iv"}
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
 
@@ -33,6 +34,9 @@ class Person:
 
 def person(author: Any) -> Person:
     """A name as it stands under `authors`."""
+    if isinstance(author, str) and (m := _PLAIN.fullmatch(author)) and not (_is_suffix(m[1]) or _is_suffix(m[2])):
+        first, last = m[1].lower(), m[2].lower()
+        return Person(frozenset({last}), first, frozenset({first, last}))
     family, given = _parts(author)
     spellings = {_bare(text) for text in (family, family.lower().translate(_UMLAUTS))}
     first = next((word for word in re.split(r"[\s.-]+", given) if _bare(word)), "")

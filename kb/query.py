@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kb.ids import PAPER_KEYS, fold
-from kb.note import KINDS, PAGE, STATUSES
+from kb.names import fold
 from kb.problem import KbError
+from kb.vocabulary import KINDS, PAGE, PAPER_KEYS, STATUSES
 
 CHOICES = {"status": STATUSES, "kind": (*KINDS, PAGE)}
 RANGES = ("year", "added", "started", "finished", "published", "rating")

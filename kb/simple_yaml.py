@@ -16,6 +16,7 @@ Value = str | list[str]
 _LIMIT = 64 * 1024  # characters; beyond this there are limits of kb.frontmatter to keep
 _ODD = re.compile("[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _KEY = re.compile(r"([a-z_][a-z0-9_]{0,60}):(?: (.+))?\n")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}|[0-9]{4}-[0-9]{2}-[0-9]{2}")  # as it stands, and a day: no trap
 _WORDS = {"yes", "no", "on", "off", "true", "false", "null"}  # traps
 _QUOTED = re.compile(r"\"([^\"\\]*)\"|'([^']*)'")
 _FLOW = re.compile(r"\[([^\[\]{}\"'#&*!|>%@`:?\\]*)\]")
@@ -62,7 +63,7 @@ def _scalar(text: str) -> str | None:
         return m[m.lastindex or 1] if m else None
     if not text[:1].isalnum() or text[-1] in " :" or ": " in text or " #" in text or text.lower() in _WORDS:
         return None
-    return None if text[0].isdecimal() and other_reading(text) else text
+    return None if text[0].isdecimal() and not _NUMBER.fullmatch(text) and other_reading(text) else text
 
 
 def _flow(text: str) -> Value | None:

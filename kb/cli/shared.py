@@ -129,7 +129,7 @@ def known_statuses(incomplete: str) -> list[str]:
 
 
 def known_kinds(incomplete: str) -> list[str]:
-    from kb.note import KINDS
+    from kb.vocabulary import KINDS
 
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 

@@ -68,7 +68,7 @@ def add(
         candidates += read_refs("-", options.clipboard, "(clipboard)")
     if len(candidates) == 1 and candidates[0].wrong:
         raise KbError(_placed(candidates[0]), candidates[0].code)
-    known = library.index.works()
+    known = library.index.carriers(sorted({token for c in candidates for token in c.tokens}))
     for c in candidates:
         c.into = next((known[token][0] for token in sorted(c.tokens) if token in known), "")
     fresh = {min(c.tokens, default=c.given) for c in candidates if not c.into and not c.wrong}

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from kb.library import Library
-from kb.links import Link, link_name
+from kb.links import link_name
 from kb.note import PAGE, Note
 from kb.query import Query, as_sql
 
@@ -114,16 +114,14 @@ def _natural(id: str) -> list[tuple[int, str]]:
 def _links(library: Library, waiting: Sequence[Choice]) -> None:
     """Links to what waits: from what is being read, and from other notes."""
     by_path = {c.path: c for c in waiting}
-    sql = """SELECT DISTINCT s.path, s.status, s.kind, l.key, l.target, l.wiki FROM links l JOIN notes s USING(n)
+    sql = """SELECT DISTINCT s.path, s.status, s.kind, l.key FROM links l JOIN notes s USING(n)
              WHERE l.key IN (SELECT name FROM names WHERE n IN (SELECT value FROM json_each(?))) ORDER BY s.path"""
     rows = library.index.rows(sql, (json.dumps([c.n for c in waiting]),))
-    targets: dict[str, str | None] = {}
+    targets = library.index.resolved({key for _, _, _, key in rows})
     reading: dict[str, list[str]] = {}
     others: dict[str, set[str]] = {}
-    for source, status, kind, key, target, wiki in rows:
-        if key not in targets:
-            targets[key] = library.index.target(Link(target, 0, wiki=bool(wiki)), source)
-        path = targets[key]
+    for source, status, kind, key in rows:
+        path = targets.get(key)
         if path not in by_path or path == source:
             continue
         if status == "reading":
