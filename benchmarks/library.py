@@ -103,15 +103,14 @@ def write_notes(root: Path, found: Iterator[Work]) -> None:
 
 
 def write_papis(root: Path, found: Iterator[Work], apart: bool = False) -> None:
-    """The same works as papis keeps them: a folder each, with info.yaml. The text stands there too, under a key, since
-    papis searches nothing else; or `apart`, in notes.md, where it costs papis nothing and is not found."""
+    """The same works as papis keeps them: a folder each, with info.yaml. The text stands there too, under a key and
+    on one line, since papis searches nothing else; or `apart`, in notes.md, where it costs papis nothing and is not found."""
     for w in found:
         folder = root / w.id
         folder.mkdir(parents=True)
         people = "".join(f"- family: {p.split()[1]}\n  given: {p.split()[0]}\n" for p in w.authors)
         tags = "".join(f"- {tag}\n" for tag in w.tags)
-        lines = "".join(f"  {line}\n" if line else "\n" for line in w.body.splitlines())
-        text = "notes: notes.md\n" if apart else f"text: |\n{lines}"
+        text = "notes: notes.md\n" if apart else f'text: "{" ".join(w.body.split())}"\n'
         (folder / "info.yaml").write_text(
             f"papis_id: {w.id}\ntitle: {w.title}\ntype: article\nauthor: {' and '.join(w.authors)}\nauthor_list:\n"
             f"{people}year: {w.year}\njournal: {w.venue}\neprint: '{w.arxiv}'\neprinttype: arxiv\ndoi: {w.doi}\n"
