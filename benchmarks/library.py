@@ -103,8 +103,8 @@ def write_notes(root: Path, found: Iterator[Work]) -> None:
 
 
 def write_papis(root: Path, found: Iterator[Work], apart: bool = False) -> None:
-    """The same works as papis keeps them: a folder each, with info.yaml. The text stands there too, under a key and
-    on one line, since papis searches nothing else; or `apart`, in notes.md, where it costs papis nothing and is not found."""
+    """The same works as papis keeps them: a folder each, with info.yaml. The text stands there too, under a key and on
+    one line, since papis searches nothing else; or `apart`, in notes.md, where it costs nothing and is not found."""
     for w in found:
         folder = root / w.id
         folder.mkdir(parents=True)

@@ -93,6 +93,7 @@ def papis(root: Path, program: str, name: str, count: int) -> list[Case]:
     def looked(n: int) -> list[list[str]]:
         return [[program, "cache", "update-newer", "--all"], [program, "list", "--all"]]
 
+    rare = run("list", "--all", f"text:{library.RARE}")
     return [
         Case(name, "first index", run("cache", "reset"), runs=3 if count <= 10_000 else 1),
         Case(name, "help", run("--help"), lines=10),
