@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 RARE = "zyzzyva"  # stands in three notes of the whole library
 COMMON = "model"  # stands in nearly every note
 _SYLLABLES = re.findall("..", "bacedifoguhajekilomunapeqirasetivowaxezu")
@@ -103,19 +105,21 @@ def write_notes(root: Path, found: Iterator[Work]) -> None:
 
 
 def write_papis(root: Path, found: Iterator[Work], apart: bool = False) -> None:
-    """The same works as papis keeps them: a folder each, with info.yaml. The text stands there too, under a key and on
-    one line, since papis searches nothing else; or `apart`, in notes.md, where it costs nothing and is not found."""
+    """The same works as papis keeps them: a folder each, with info.yaml as it writes them. The text stands there too,
+    under a key and on one line, since papis searches nothing else; or `apart`, in notes.md, where it costs nothing and
+    is not found."""
     for w in found:
         folder = root / w.id
         folder.mkdir(parents=True)
-        people = "".join(f"- family: {p.split()[1]}\n  given: {p.split()[0]}\n" for p in w.authors)
-        tags = "".join(f"- {tag}\n" for tag in w.tags)
-        text = "notes: notes.md\n" if apart else f'text: "{" ".join(w.body.split())}"\n'
-        (folder / "info.yaml").write_text(
-            f"papis_id: {w.id}\ntitle: {w.title}\ntype: article\nauthor: {' and '.join(w.authors)}\nauthor_list:\n"
-            f"{people}year: {w.year}\njournal: {w.venue}\neprint: '{w.arxiv}'\neprinttype: arxiv\ndoi: {w.doi}\n"
-            f"tags:\n{tags}ref: {w.cite}\nreadstatus: {w.status}\ntime-added: {w.added}-00:00:00\n"
-            f"abstract: {w.abstract}\n{text}"
-        )
+        people = [{"family": name.split()[1], "given": name.split()[0]} for name in w.authors]
+        known = {
+            "papis_id": w.id, "title": w.title, "type": "article", "author": " and ".join(w.authors),
+            "author_list": people, "year": w.year, "journal": w.venue, "eprint": w.arxiv, "eprinttype": "arxiv",
+            "doi": w.doi, "tags": w.tags, "ref": w.cite, "readstatus": w.status, "time-added": f"{w.added}-00:00:00",
+            "abstract": w.abstract, "text": " ".join(w.body.split()),
+        }  # fmt: skip
         if apart:
+            known |= {"text": "", "notes": "notes.md"}
             (folder / "notes.md").write_text(w.body)
+        with (folder / "info.yaml").open("w") as file:
+            yaml.dump(known, file, yaml.CSafeDumper, allow_unicode=True, default_flow_style=False)

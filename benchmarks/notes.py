@@ -98,9 +98,7 @@ def papis(root: Path, program: str, name: str, count: int) -> list[Case]:
         Case(name, "first index", run("cache", "reset"), runs=3 if count <= 10_000 else 1),
         Case(name, "help", run("--help"), lines=10),
         Case(name, "list", run("list", "--all"), lines=count),
-        Case(
-            name, "search, rare word", run("list", "--all", f"text:{library.RARE}"), lines=3 if name == "papis" else 0
-        ),
+        Case(name, "search, rare word", rare, lines=3 if name == "papis" else 0),
         Case(name, "list after an edit", looked, edit, count),
         Case(name, "add", lambda n: [[program, "add", "--batch", "--from", "bibtex", entry(root.parent, n)]]),
     ]

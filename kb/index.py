@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kb.files import state_dir
 from kb.index_file import Progress as Progress
-from kb.index_file import connect, current, following, refresh
+from kb.index_file import connect, current, following, is_pending, refresh, take_in_texts
 from kb.names import fold, link_key, name_key
 from kb.problem import KbError, Problem
 
@@ -32,6 +32,7 @@ _SMALL_WORDS = {
 _WEIGHTS = "10.0, 5.0, 3.0, 1.0"
 _LINK = "target, line, heading, label, embed, wiki, start, stop"
 _DAMAGE = re.compile("malformed|not a database|no such table|disk I/O|unable to open|readonly|vtable")
+_TEXTS = re.compile(r"\b(?:texts|fts)\b")
 _TRIES = 3  # generations of an index that one command tries before it reads the notes in memory
 
 SORTS = {
@@ -89,10 +90,10 @@ class Index:
 
     def rows(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one SELECT; damage met on the way costs a rebuild, not an error. A closed index is an error of the
-        program that asks it."""
+        program that asks it. Where it asks for texts that the index does not hold yet, they are taken in first."""
         args = [a.encode("utf-8", "replace").decode() if isinstance(a, str) else a for a in args]  # from a shell
         try:
-            return self.db.execute(sql, args).fetchall()
+            return self._ask(sql, args)
         except sqlite3.ProgrammingError:
             raise
         except sqlite3.DatabaseError as error:
@@ -101,7 +102,14 @@ class Index:
             self.close()
             self._give_up(error)
             self._open()
-            return self.db.execute(sql, args).fetchall()
+            return self._ask(sql, args)
+
+    def _ask(self, sql: str, args: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if _TEXTS.search(sql) and is_pending(self.db):
+            self.db.execute("COMMIT")  # what is read from here on is of a moment that may be a little later
+            take_in_texts(self.db, self.root, self._progress)
+            self.db.execute("BEGIN")
+        return self.db.execute(sql, args).fetchall()
 
     # Reading
 

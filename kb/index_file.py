@@ -1,11 +1,14 @@
 """The file of the index: its tables, how it is opened, and how it is brought up to date with the notes.
 
+What most commands do without, the texts, is taken in when it is first asked for.
+
 A damaged file is given up for the next generation of it, under another name: a file that another command may have open
 is never written anew, and SQLite's own companions (-wal, -shm) are never mixed up.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -38,6 +41,7 @@ CREATE TABLE works(name TEXT, n INTEGER);
 CREATE TABLE links(n INTEGER, key TEXT, target TEXT, line INTEGER, heading TEXT, label TEXT, embed INTEGER,
   wiki INTEGER, start INTEGER, stop INTEGER);
 CREATE TABLE problems(n INTEGER, line INTEGER, "check" TEXT, message TEXT, hint TEXT, level TEXT, fixable INTEGER);
+CREATE TABLE pending(n INTEGER PRIMARY KEY, path TEXT, title TEXT, names TEXT, tags TEXT);
 CREATE TABLE texts(n INTEGER PRIMARY KEY, title TEXT, names TEXT, tags TEXT, body TEXT);
 CREATE VIRTUAL TABLE fts USING fts5(title, names, tags, body, content='texts', content_rowid='n',
   tokenize='porter unicode61 remove_diacritics 2');
@@ -189,22 +193,20 @@ def _remove(db: sqlite3.Connection, path: str) -> None:
 
             sql = "INSERT INTO fts(fts, rowid, title, names, tags, body) VALUES('delete', ?, ?, ?, ?, ?)"
             db.execute(sql, (n, *map(for_search, old)))
-        for table in ("notes", "tags", "names", "sources", "works", "links", "problems", "texts"):
+        for table in ("notes", "tags", "names", "sources", "works", "links", "problems", "pending", "texts"):
             db.execute(f"DELETE FROM {table} WHERE n = ?", (n,))
 
 
 def _put(db: sqlite3.Connection, root: Path, paths: Sequence[str]) -> None:
-    from kb.index_rows import TABLES, for_search, rows
+    from kb.index_rows import COLUMNS, rows
 
     (last,) = db.execute("SELECT coalesce(max(n), 0) FROM notes").fetchone()
-    found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
+    found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in COLUMNS}
     for n, (note, problems) in enumerate(_read(root, paths), last + 1):
         for table, made in rows(n, note, problems):
             found[table] += made
-    for table, width in TABLES.items():
+    for table, width in COLUMNS.items():
         db.executemany(f"INSERT INTO {table} VALUES({','.join('?' * width)})", found[table])
-    words = ((row[0], *map(for_search, row[1:])) for row in found["texts"])
-    db.executemany("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?, ?, ?, ?, ?)", words)
 
 
 def _read(root: Path, paths: Iterable[str]) -> Iterator[tuple[Note, list[Problem]]]:
@@ -213,16 +215,63 @@ def _read(root: Path, paths: Iterable[str]) -> Iterator[tuple[Note, list[Problem
 
     for path in paths:
         try:
-            with open(f"{root}/{path}", "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                data = file.read(size + 1) if size <= _LARGEST else b""
+            yield parse_note(_bytes(f"{root}/{path}"), path)
         except FileNotFoundError:
             continue
         except OSError as error:
-            what = (f"cannot be read: {error.strerror}", "check its permissions")
-        else:
-            if size <= _LARGEST:
-                yield parse_note(data, path)
-                continue
-            what = (f"has {size >> 20} MB, and kb reads notes of up to {_LARGEST >> 20}", "split it")
-        yield Note(Path(path).stem, path, {}, ""), [Problem(path, 0, "unreadable", *what)]
+            said = (f"cannot be read: {error.strerror}", "check its permissions")
+            if error.errno == errno.EFBIG:
+                said = (f"has more than the {_LARGEST >> 20} MB that kb reads of a note", "split it")
+            yield Note(Path(path).stem, path, {}, ""), [Problem(path, 0, "unreadable", *said)]
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _LARGEST:
+            raise OSError(errno.EFBIG, "too large")
+        return file.read(size + 1)
+
+
+# The texts: what a search and the sentences around links need, and most commands do without
+
+
+def is_pending(db: sqlite3.Connection) -> bool:
+    """Whether there are notes whose texts the index does not hold yet."""
+    return db.execute("SELECT 1 FROM pending LIMIT 1").fetchone() is not None
+
+
+def take_in_texts(db: sqlite3.Connection, root: Path, progress: Progress) -> None:
+    """Read the texts of the notes that are new to the index. A note that changed since then is read anew by the next
+    command, text and all."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        waiting = {row[1]: row for row in db.execute("SELECT * FROM pending")}
+        paths = iter(progress(list(waiting), len(waiting)))
+        while chunk := list(islice(paths, _CHUNK)):
+            _put_texts(db, [_text(root, *waiting[path]) for path in chunk])
+        db.execute("DELETE FROM pending")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _text(root: Path, n: int, path: str, title: str, names: str, tags: str) -> tuple[int, str, str, str, str]:
+    from kb.frontmatter import split
+    from kb.index_rows import no_nul
+
+    try:
+        data = _bytes(f"{root}/{path}")
+    except OSError:  # gone, or a Problem already
+        data = b""
+    return n, title, names, tags, no_nul(split(data.decode("utf-8", "replace")).body)
+
+
+def _put_texts(db: sqlite3.Connection, texts: Sequence[tuple[int, str, str, str, str]]) -> None:
+    from kb.index_rows import for_search
+
+    db.executemany("INSERT INTO texts VALUES(?, ?, ?, ?, ?)", texts)
+    words = ((n, *map(for_search, words)) for n, *words in texts)
+    db.executemany("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?, ?, ?, ?, ?)", words)

@@ -13,16 +13,7 @@ from kb.names import link_key, name_key
 from kb.note import Note, shown_authors
 from kb.problem import Problem
 
-TABLES = {
-    "notes": 18,
-    "tags": 2,
-    "names": 3,
-    "sources": 2,
-    "works": 2,
-    "links": 10,
-    "problems": 7,
-    "texts": 5,
-}  # columns
+COLUMNS = {"notes": 18, "tags": 2, "names": 3, "sources": 2, "works": 2, "links": 10, "problems": 7, "pending": 5}
 _NOT_ASCII = re.compile("[^\\x00-\\x7f]+")
 _DATES = ("added", "started", "finished", "published")
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -38,7 +29,7 @@ def rows(n: int, note: Note, problems: list[Problem]) -> Iterator[tuple[str, lis
     yield "links", list(_links(n, note))
     yield "problems", [(n, p.line, p.check, p.message, p.hint, p.level, p.fixable) for p in problems]
     known_as = " ".join([note.id, *note.aliases, *note.authors])
-    yield "texts", [(n, note.title, known_as, " ".join(note.tags), no_nul(note.body))]
+    yield "pending", [(n, note.path, note.title, known_as, " ".join(note.tags))]
 
 
 def _note(n: int, note: Note) -> tuple[Any, ...]:
@@ -47,15 +38,8 @@ def _note(n: int, note: Note) -> tuple[Any, ...]:
     ids = [str(meta.get(key, "")) for key in ("arxiv", "doi", "acl", "cite")]
     hay = fold(" \n ".join([note.title, *names, *note.aliases, note.id, *ids]))
     about = (n, note.path, note.id, note.title, note.kind, note.status, note.year, *dates, meta.get("rating"))
-    return (
-        *about,
-        note.private,
-        shown_authors(names),
-        hay,
-        fold("\n".join(names)),
-        _to_json(dict(meta)),
-        note.body_line,
-    )
+    found = (hay, fold("\n".join(names)), _to_json(meta))
+    return (*about, note.private, shown_authors(names), *found, note.body_line)
 
 
 def _names(note: Note) -> list[tuple[str, int]]:

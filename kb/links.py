@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 # An escaped pipe, as tables need it, separates too. The same pattern renders the links on the site.
 WIKILINK = r"(?<!\\)(!?)\[\[([^\[\]\|#\n\\]*)(?:#([^\[\]\|\n\\]+))?(?:\\?\|([^\[\]\n]+))?\]\]"
@@ -30,8 +29,7 @@ _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|/", re.I)
 _BLOCK_START = re.compile(r"\n[ \t]*(?:\r?\n|(?:[-*+]|\d+[.)])[ \t](?:\[[ xX]\][ \t])?|#{1,6}[ \t]|>|\|)")
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """One link out of a note. `target` is as written; `line` counts in the file; `start` and `end` are its place in
     `text`, where it has a sentence around it."""
 
@@ -43,7 +41,7 @@ class Link:
     wiki: bool = True
     start: int = 0
     end: int = 0
-    text: str = field(default="", repr=False, compare=False)
+    text: str = ""
 
     @property
     def context(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kb.duplicates import Shelf, Work, same_work
@@ -145,6 +145,13 @@ def test_what_joined_the_shelf_is_found_at_once(vault: Path) -> None:
     early = Shelf(Library(vault))
     early.put("notes/papers/b.md", ["arxiv:1901.00001"], meta)
     assert [early.find(*q).path for q in (([], meta), (["arxiv:1901.00001"], {}))] == ["notes/papers/b.md"] * 2  # type: ignore[union-attr]
+
+
+@given(st.from_regex(r"[A-Z][a-z]{0,3} [A-Z][A-Za-z]{0,3}[a-z]", fullmatch=True))
+@example("Iii Smith")
+@example("Ada Jr")
+def test_a_plain_name_is_read_at_once_as_it_would_be_slowly(name: str) -> None:
+    assert person(name) == person({"literal": name})
 
 
 def test_twins_of_a_vault(vault: Path) -> None:

@@ -305,6 +305,41 @@ def test_an_open_index_shows_one_moment_whatever_others_write(two: Path, monkeyp
     assert titles(two)["notes/papers/b.md"] == "Two, edited 3 times"
 
 
+def test_texts_are_taken_in_when_they_are_first_asked_for(two: Path) -> None:
+    def waiting() -> int:
+        db = sqlite3.connect(index_file(two))
+        (count,) = db.execute("SELECT count(*) FROM pending").fetchone()
+        db.close()
+        return int(count)
+
+    assert waiting() == 2
+    (two / "notes/papers/a.md").write_text(note("One", "old words"))
+    assert [hit["id"] for hit in Index(two).search("words", ALL)] == ["a"]
+    assert waiting() == 0
+    (two / "notes/papers/a.md").write_text(note("One", "new words"))
+    assert titles(two)["notes/papers/a.md"] == "One"
+    assert waiting() == 1
+    for text, found in (("old", []), ("new", ["a"]), ("two", ["b"])):
+        assert [hit["id"] for hit in Index(two).search(text, ALL)] == found
+    Index(two).db.execute("INSERT INTO fts(fts) VALUES('integrity-check')")
+
+
+def test_a_text_that_vanished_before_it_was_taken_in_is_empty(two: Path) -> None:
+    index = Index(two)
+    (two / "notes/papers/a.md").unlink()
+    assert {n.id: n.body for n in index.notes()} == {"a": "", "b": ""}
+    assert [hit["id"] for hit in Index(two).search("one", ALL)] == []
+
+
+def test_a_note_too_large_to_read_is_named(two: Path) -> None:
+    with (two / "notes/papers/a.md").open("ab") as file:
+        file.truncate(16 * 1024 * 1024 + 1)
+    (problem,) = Index(two).problems()
+    told = "notes/papers/a.md:0: unreadable: has more than the 16 MB that kb reads of a note (split it)"
+    assert str(problem) == told
+    assert [hit["id"] for hit in Index(two).search("two", ALL)] == ["b"]
+
+
 def test_damage_met_while_reading_costs_another_opening(two: Path) -> None:
     index, other = Index(two), Index(two)
     file = index_file(two)

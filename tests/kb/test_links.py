@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -42,7 +41,7 @@ def targets(body: str) -> list[str]:
 )
 def test_forms(text: str, context: str, link: Link) -> None:
     (found,) = find_links(text)
-    assert replace(found, start=0, end=0, text="") == link
+    assert found._replace(start=0, end=0, text="") == link
     assert found.context == context
     assert text[found.start : found.end] in text.strip() and found.end <= len(text)
 
