@@ -188,6 +188,8 @@ def _host(url: str) -> str:
 
 def fold(text: str) -> str:
     """For comparing words as people type them: case, accents and compatibility forms do not matter."""
+    if text.isascii():
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text)
     return "".join(c for c in plain if not unicodedata.combining(c)).casefold()
 

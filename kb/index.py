@@ -77,7 +77,7 @@ def name_key(text: str) -> str:
 def _version() -> int:
     """Changes with the schema and with the code that reads notes."""
     here = Path(__file__).parent
-    names = ("index.py", "note.py", "frontmatter.py", "traps.py", "links.py", "ids.py", "id_rules.py")
+    names = ("index.py", "note.py", "frontmatter.py", "traps.py", "spelling.py", "links.py", "ids.py", "id_rules.py")
     stamps = [(p, os.stat(here / p)) for p in names]
     return zlib.crc32(repr([(p, s.st_size, s.st_mtime_ns) for p, s in stamps]).encode()) & 0x7FFFFFFF
 
@@ -352,6 +352,16 @@ class Index:
         """Whether a note's title or text has each of some words with all their signs."""
         texts = [fold(text) for text in self.rows("SELECT title, body FROM texts WHERE n = ?", (n,))[0]]
         return all(any(word in text for text in texts) for word in literal)
+
+    def bodies(self, where: str, args: Sequence[Any] = (), size: int = 500) -> Iterator[tuple[str, str, int]]:
+        """The path, text and first line of every note that a condition holds for, some at a time: a vault's texts need
+        not fit into memory."""
+        last = 0
+        sql = f"""SELECT n, path, body, body_line FROM texts JOIN notes USING(n)
+                  WHERE n > ? AND ({where}) ORDER BY n LIMIT {size}"""
+        while found := self.rows(sql, (last, *args)):
+            yield from (row[1:] for row in found)
+            last = found[-1][0]
 
 
 def _scan(root: Path) -> Iterator[tuple[str, tuple[str, int]]]:

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reproductions import MODEL, TRAIN, claim, judged, record, segment, write
 
-from kb.checks import check, quick
+from kb.checks import check as every
+from kb.checks import quick
 from kb.library import Library
+from kb.problem import Problem
 from kb.results import Results, source_hash
 from kb.verbs.status import dashboard
 
@@ -37,6 +39,10 @@ def ran(root: Path, claims: list[dict[str, Any]] | None = None, **given: Any) ->
     source = source_hash(root, "toy")
     records = [record(seed=s, source=source, **given) for s in range(3)]
     return write(root, claims=claims or [judged()], records=records)
+
+
+def check(library: Library) -> list[Problem]:
+    return [p for p in every(library) if p.check != "orphan"]
 
 
 def told(root: Path) -> list[str]:
@@ -339,7 +345,7 @@ def test_without_code_the_file_is_believed(tmp_path: Path) -> None:
 
 
 def test_check_tells_what_is_wrong_with_reproductions(tmp_path: Path) -> None:
-    folder = ran(tmp_path, [judged(), claim("T-2", note="gone")])
+    folder = ran(tmp_path, [judged(), claim("T-2", note="gone", recipes=["big"])])
     (folder / "model.py").write_text("x = 1\n")
     library = vault(tmp_path, a="repro: nothing\n")
     again = "run it again: kb run toy smoke"
