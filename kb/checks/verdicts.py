@@ -2,7 +2,7 @@
 
 What an effect is, only the function in claims.py knows, and kb runs none of it: `python -m repro.<paper>.claims
 --check` computes everything anew. What stands in results.json must still agree with itself, with the records beside it,
-and with the claims that are declared: which seeds count, what their mean, p and interval are, and which verdict that is.
+and with the claims that are declared: which seeds count, what their mean, p and interval are, which verdict that is.
 """
 
 from __future__ import annotations
