@@ -233,12 +233,6 @@ class Shelf:
         if "_named" in self.__dict__:
             _name(self._named, work)
 
-    def twins(self) -> Iterator[tuple[Work, Work]]:
-        """Pairs of notes that are one work by title and author."""
-        for work in self._works.values():
-            if not work.meta.get("incomplete"):
-                yield from ((work, other) for other in self.near(work) if work.path < other.path)
-
 
 def _names(work: Work) -> list[str]:
     return [f"title {work.key}", *sorted(f"author {name}" for name in work.author.family)]

@@ -33,16 +33,14 @@ def _line(problem: Problem) -> str:
     return f"{place}: {told}: {message}" + (style(f" ({hint})", "dim") if hint else "")
 
 
-def summary(problems: Iterable[Problem], hidden: int = 0) -> str:
-    """'2 errors, 1 warning; `kb check --fix` mends 1'. `hidden` is how many pieces of information were not shown."""
-    shown = list(problems)
+def summary(shown: Sequence[Problem], found: Sequence[Problem]) -> str:
+    """'2 errors, 1 warning; `kb check --fix` mends 1': of the Problems that are shown and of all that were found."""
     counts = [(sum(p.level == level for p in shown), name) for level, name in _NAMES.items()]
     told = ", ".join(_count(n, name) for n, name in counts if n) or "no problems"
-    mends = sum(p.fixable for p in shown)
     parts = [told]
-    if mends:
-        parts.append(f"`kb check --fix` mends {'it' if mends == len(shown) == 1 else mends}")
-    if hidden:
+    if mends := sum(p.fixable for p in found):
+        parts.append(f"`kb check --fix` mends {mends}")
+    if hidden := len(found) - len(shown):
         parts.append(f"{hidden} for information only: `kb check --all`")
     return "; ".join(parts)
 

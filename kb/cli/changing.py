@@ -37,7 +37,7 @@ def check(
     if text := render(problems, fmt, below_repository(library.root) if fmt == "github" else ""):
         print(text)
     if fmt == "github" or (fmt == "text" and is_terminal()):
-        print(summary(problems, len(found) - len(problems)))
+        print(summary(problems, found))
     raise typer.Exit(1 if any(p.level != "info" for p in problems) else 0)
 
 
