@@ -35,12 +35,24 @@ def _mend(data: bytes, path: str) -> tuple[bytes, list[Problem]]:
         problems = _fixable(data, path)
         for problem in problems:
             new = _step(data, path, problem)
-            if new != data and problem not in _fixable(new, path):
+            if new != data and problem not in _fixable(new, path) and _keeps_others(data, new, problem):
                 data = new
                 gone.append(problem)
                 break
         else:
             return data, gone
+
+
+def _keeps_others(old: bytes, new: bytes, problem: Problem) -> bool:
+    """Whether the other keys say what they said, and this one where it only gets quotes; where it was no YAML before,
+    nobody knows what they said."""
+    (was, lines, faults), (now, _, after) = (frontmatter.read(frontmatter.split(d.decode())) for d in (old, new))
+    if any(fault.check == "yaml" for fault in faults):
+        return True
+    quoted = problem.check == "yaml-trap" and problem.level == "warning"
+    at = 0 if quoted else max((line for line in lines.values() if line <= problem.line), default=0)
+    kept = all(now.get(key) == value for key, value in was.items() if lines.get(key) != at)
+    return kept and not any(fault.check == "yaml" for fault in after)
 
 
 def _fixable(data: bytes, path: str) -> list[Problem]:

@@ -203,6 +203,7 @@ def test_notes_that_are_alone(vault: Path) -> None:
     note(vault, "talks/part.md", part_of="course")
     note(vault, "courses/course.md")
     note(vault, "index.md")
+    note(vault, "papers/bare.md", " \n\n")
     alone = [str(p) for p in check(Library(vault), TODAY) if p.check == "orphan"]
     assert alone == [
         "notes/papers/alone.md:0: orphan: no note links to it, and it links to none (link it from a topic)"

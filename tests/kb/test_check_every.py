@@ -54,7 +54,7 @@ def broken(make_vault: Vault) -> Path:
         "talks/twice.md": "---\ntitle: twice again\n---\n[[hub]]\n",
         "papers/work-a.md": f"---\n{SAME}arxiv: \"1805.01934\"\n---\n[[hub]]\n",
         "papers/work-b.md": f"---\n{SAME}venue: CVPR\n---\n[[hub]]\n",
-        "papers/orphan.md": "---\ntitle: alone\n---\n",
+        "papers/orphan.md": "---\ntitle: alone\n---\nWords.\n",
     }  # fmt: skip
     notes["papers/wanted.md"] = "---\ntitle: wanted\nwanted: [one day]\n---\n[[one day]] [[hub]]\n"
     root = make_vault(notes)

@@ -92,6 +92,29 @@ def test_a_fix_ends_its_problem_and_changes_no_other_line(lines: list[str], end:
     assert changed == {p.line for p in gone}
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('bibtex: {c: "a, 015783, b", n: 017}', 'bibtex: {c: "a, 015783, b", n: "017"}'),
+        ("aliases: ['a, 1e3, b', 1e3]", "aliases: ['a, 1e3, b', \"1e3\"]"),
+        ("aliases: [don't, 017, it's]", "aliases: [don't, \"017\", it's]"),
+    ],
+)
+def test_what_stands_in_quotes_is_no_value_of_its_own(before: str, after: str) -> None:
+    assert _mend(text(before), PATH)[0] == text(after)
+
+
+def test_a_step_that_would_change_another_key_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = text("arxiv: 2409.17100\nvenue: A")
+    for spoiled in (
+        text('arxiv: "2409.17100"\nvenue: B'),
+        text('arxiv: "2409.17100"\nvenue: "A'),
+        text('arxiv: "2409.1"\nvenue: A'),
+    ):
+        monkeypatch.setattr("kb.checks.fix._step", lambda *_, new=spoiled: new)
+        assert _mend(data, PATH) == (data, [])
+
+
 def test_only_the_files_that_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "notes/papers").mkdir(parents=True)
     files = [tmp_path / "notes/papers" / name for name in ("a.md", "b.md")]

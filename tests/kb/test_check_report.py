@@ -28,7 +28,7 @@ def root(make_vault: Vault) -> Path:
         {
             "papers/a.md": "---\ntitle: A\n---\n[[nowhere]] [[b]]\n",
             "talks/b.md": "---\ntitle: B\nTags: [x]\n---\n",
-            "talks/c.md": "---\ntitle: C\n---\n",
+            "talks/c.md": "---\ntitle: C\n---\nWords.\n",
         },
         "papers/vault",
     )

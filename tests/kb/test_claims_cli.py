@@ -126,7 +126,6 @@ def test_status_lists_stale_verdicts_and_check_tells_them_as_information(vault: 
     quiet, loud = run_kb(vault, "check"), run_kb(vault, "check", "--all")
     assert (quiet.returncode, quiet.stdout, loud.returncode) == (0, "", 0)
     assert loud.stdout.splitlines() == [
-        "notes/papers/a.md:0: orphan: no note links to it, and it links to none (link it from a topic)",
         "repro/toy/results.json:45: stale: claim T-3, 'holds', is stale: the code has changed since wide-s0 ran"
         " (run it again: kb run toy wide)",
     ]
