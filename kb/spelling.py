@@ -72,7 +72,7 @@ def meant_key(key: str, value: Any, raw: Mapping[str, Any]) -> str:
     from kb.note import SCHEMA
 
     plain = _plain_word(key, "_")
-    if plain not in SCHEMA or plain in raw or sum(_plain_word(other, "_") == plain for other in raw) > 1:
+    if plain not in SCHEMA or sum(_plain_word(other, "_") == plain for other in raw) > 1:
         return ""
     try:
         SCHEMA[plain](value)

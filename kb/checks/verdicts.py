@@ -38,7 +38,7 @@ _Told = tuple[Result | None, str]
 def _against_runs(paper: Paper) -> Iterator[_Told]:
     found: dict[str, set[int]] = {}
     for record in paper.records.values():
-        if record.done and not record.recipe.endswith("+"):
+        if record.done:
             found.setdefault(record.recipe, set()).add(record.seed)
     judged = [row for row in paper.listed if row.recipes and not any(r not in paper.records for r in row.runs)]
     for row in judged:

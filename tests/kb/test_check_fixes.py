@@ -115,6 +115,12 @@ def test_a_step_that_would_change_another_key_is_not_taken(monkeypatch: pytest.M
         assert _mend(data, PATH) == (data, [])
 
 
+def test_a_step_that_does_not_help_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = text("arxiv: 2409.17100")
+    monkeypatch.setattr("kb.checks.fix._step", lambda old, *_: old.replace(b"# kept", b"# lost"))
+    assert _mend(data, PATH) == (data, [])
+
+
 def test_only_the_files_that_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "notes/papers").mkdir(parents=True)
     files = [tmp_path / "notes/papers" / name for name in ("a.md", "b.md")]
