@@ -19,16 +19,16 @@ from kb.problem import Problem
 
 _HEADING = re.compile(r" {0,3}(?:> ?)*#{1,6}[ \t]+(.+)")
 _UNDERLINED = re.compile(r"^(\S.*)\n(?:=+|-+)[ \t]*$", re.M)
-_NAMED = re.compile(r"""\{:?[^{}\n]*#([\w-]+)[^{}\n]*\}|<[a-z]+[^<>]*\b(?:id|name)=["']([^"'<>]+)["']""")
+_NAMED = re.compile(r"""\{[^{}#\n]*#([\w-]+)[^{}\n]*\}|<[a-z]+[^<>]*\b(?:id|name)=["']([^"'<>]+)["']""")
 _BLOCK = re.compile(r"(?:^|\s)(\^[\w-]+)[ \t\r]*$")  # Obsidian's names for paragraphs
 _MARKS = re.compile(r"[\[\]*_`{]|\w#")
 _CODE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[^\n]*\n[\s\S]*?(?:^[ \t>]*\1[`~]*[ \t]*$|\Z)", re.M)
-_HERE = re.compile(r"(?<!\\)\]\([ \t]*<?#([^\s()<>]+)>?[ \t]*(?:[\"'][^\n]*?[\"'])?[ \t]*\)")
+_HERE = re.compile(r"(?<!\\)\]\([ \t]*<?#([^\s()<>]+)>?[ \t]*(?:\"[^\"\n]*\"|'[^'\n]*')?[ \t]*\)")
 _MADE = re.compile(r"(?:fn|fnref)\d*:|__|top$")  # footnotes, lines of code, and what every browser knows
 _OF_A_REPRODUCTION = ("Reproduction", "Claims", "Runs")  # headings that the site gives to a note with `repro:`
 # What stands in ( ) after a link's text, after a definition's colon, in an image's src.
 PLACE = re.compile(
-    r"\]\(\s*(?:<([^<>\n]+)>|((?:[^\s()<>]|\([^\s()<>]*\))+))(?:\s+[\"'(][^\n]*?[\"')])?\s*\)"
+    r"\]\(\s*(?:<([^<>\n]+)>|((?:[^\s()<>]|\([^\s()<>]*\))+))(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'|\([^()\n]*\)))?\s*\)"
     r"|^ {0,3}\[(?!\^)[^\]\n]+\]:[ \t]*<?([^\s<>]+)>?"
     r"|<(?:img|video|audio|source)\b[^<>]*?\bsrc=[\"']([^\"'<>\n]+)[\"']",
     re.M,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import date
 from pathlib import Path
 
@@ -209,6 +210,18 @@ def test_notes_that_are_alone(vault: Path) -> None:
         "notes/papers/alone.md:0: orphan: no note links to it, and it links to none (link it from a topic)"
     ]
     assert "orphan" not in {p.check for p in quick(Library(vault), TODAY)}
+
+
+@pytest.mark.parametrize(
+    "piece", ['](#a "', '](a "', "](a (", "#a", "{#a", "{: .a #b ", "<a id=", '<img src="', " ^a", "[a]: b "]
+)
+def test_a_long_line_is_read_in_time(vault: Path, piece: str) -> None:
+    """300,000 signs of what begins like a link, a name or an image and never ends: a second where each of them is
+    looked at once, and a minute where each is compared with the rest of the line."""
+    note(vault, "papers/a.md", f"[[#x]] [y](a.md#z)\n{{{piece * (300_000 // len(piece))}\n")
+    begun = time.process_time()
+    check(Library(vault), TODAY)
+    assert time.process_time() - begun < 10
 
 
 # Ids and names
