@@ -223,13 +223,6 @@ class Shelf:
                     self._known[path] = Work(path, json.loads(meta))
                 yield self._known[path]
 
-    def twins(self) -> Iterator[tuple[Work, Work]]:
-        """Pairs of notes that are one work by title and author."""
-        for path, meta in self._index.rows("SELECT path, meta FROM notes WHERE kind <> ? ORDER BY path", (PAGE,)):
-            work = Work(path, json.loads(meta))
-            if not work.meta.get("incomplete"):
-                yield from ((work, other) for other in self.near(work) if work.path < other.path)
-
     def put(self, path: str, tokens: Iterable[str], meta: Mapping[str, Any]) -> None:
         """Take in a work that is about to be written."""
         work = self._new[path] = Work(path, meta)

@@ -129,6 +129,11 @@ def plain_doi(text: str) -> str:
     return without_punctuation(text).casefold()
 
 
+def plain_key(text: str) -> str:
+    """A citation key without what BibTeX and \\cite take for its end."""
+    return re.sub(r"[\s\"#%'(),={}~\\@\x00-\x1f\x7f]", "", text)
+
+
 def without_punctuation(text: str) -> str:
     """A URL or an id without the punctuation of the sentence and the Markdown behind it; a bracket that closes one of
     its own stays."""

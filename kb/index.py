@@ -247,6 +247,16 @@ class Index:
         texts = [fold(text) for text in self.rows("SELECT title, body FROM texts WHERE n = ?", (n,))[0]]
         return all(any(word in text for text in texts) for word in literal)
 
+    def bodies(self, where: str, args: Sequence[Any] = (), size: int = 500) -> Iterator[tuple[str, str, int]]:
+        """The path, text and first line of every note that a condition holds for, some at a time: a vault's texts need
+        not fit into memory."""
+        last = 0
+        sql = f"""SELECT n, path, body, body_line FROM texts JOIN notes USING(n)
+                  WHERE n > ? AND ({where}) ORDER BY n LIMIT {size}"""
+        while found := self.rows(sql, (last, *args)):
+            yield from (row[1:] for row in found)
+            last = found[-1][0]
+
 
 def _link(row: Sequence[Any], body: str) -> Link:
     """A link from a row of `_LINK`, in the text of its note."""

@@ -66,7 +66,8 @@ _CHUNK = 500  # notes that are held in memory at once
 _LARGEST = 16 * 1024 * 1024  # bytes of a note
 _NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
 _CODE = (
-    "index_file.py", "index_rows.py", "note.py", "frontmatter.py", "simple_yaml.py", "traps.py", "links.py", "ids.py",
+    "index_file.py", "index_rows.py", "note.py", "frontmatter.py",
+    "spelling.py", "simple_yaml.py", "traps.py", "links.py", "ids.py",
     "id_rules.py", "duplicates.py", "titles.py", "people.py",
 )  # fmt: skip
 _DAY = 86400

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,10 @@ class JsonFile:
                 self.say(f"`{key}`: the {n}. is no object")
 
     def shaped(
-        self, row: Mapping[str, Any], shape: Mapping[str, str], what: str, line: int = 0
+        self, row: Mapping[str, Any], shape: Mapping[str, str], what: str, line: int = 0, nth: int = 1
     ) -> dict[str, Any] | None:
         """The keys of `shape` that a row has, or None where one is of another kind; `!` asks for its presence. Other
-        keys and nulls are passed over."""
+        keys and nulls are passed over. Where no `line` is given, a Problem stands at the `nth` mention of its key."""
         found: dict[str, Any] = {}
         wrong = False
         for key, kind in shape.items():
@@ -112,8 +113,14 @@ class JsonFile:
                 found[key] = value
                 continue
             wrong = True
-            self.say(f"{what} has no `{key}`" if value is None else f"{what}: `{key}` is not {told}", line)
+            said = f"{what} has no `{key}`" if value is None else f"{what}: `{key}` is not {told}"
+            self.say(said, line or self.line_of_key(key, nth))
         return None if wrong else found
+
+    def line_of_key(self, key: str, nth: int = 1) -> int:
+        """The line of the nth `"key":`; 0 where there are fewer."""
+        found = [m.start() for m in re.finditer(rf"{re.escape(json.dumps(key))}\s*:", self._text)]
+        return self._text.count("\n", 0, found[nth - 1]) + 1 if len(found) >= nth else 0
 
     def line_of(self, key: str, value: Any) -> int:
         """The first line that says `"key": "value"`; 0 where none does."""

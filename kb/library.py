@@ -24,18 +24,19 @@ def _is_house_rule(problem: Problem) -> bool:
     return problem.check in ("title", "id", "unknown-key") or problem.message == "no front matter"
 
 
-def find_root(given: str | None = None) -> Path:
-    """The vault's root: `given` (--root), KB_ROOT, else the nearest folder upwards with mkdocs.yml and notes/."""
+def find_root(given: str | None = None, near: Iterable[str] = ()) -> Path:
+    """The vault's root: `given` (--root), KB_ROOT, else the nearest folder upwards with mkdocs.yml and notes/; where
+    there is none, that of a file which a person names (`near`)."""
     named = given or os.environ.get("KB_ROOT")
     if named:
         root = Path(named).expanduser().resolve()
         if not (root / "notes").is_dir():
             raise KbError(f"{named}: no vault there (no notes/ folder); `kb init {named}` makes one", 2)
         return root
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "mkdocs.yml").is_file() and (folder / "notes").is_dir():
-            return folder
+    for here in (Path.cwd(), *(Path(path).resolve() for path in near)):
+        for folder in (here, *here.parents):
+            if (folder / "mkdocs.yml").is_file() and (folder / "notes").is_dir():
+                return folder
     raise KbError("no vault here or above (mkdocs.yml beside notes/); `kb init` makes one, --root DIR names one", 2)
 
 

@@ -9,11 +9,11 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
-from kb import frontmatter
-from kb.id_rules import ARXIV_ID, WHOLE_DOI, isbn13
+from kb import frontmatter, spelling
+from kb.id_rules import ACL_ID, ARXIV_ID, WHOLE_DOI, isbn13
 from kb.ids import Source, identify, slug
 from kb.links import Link, find_links
-from kb.problem import Level, Problem
+from kb.problem import Problem
 from kb.vocabulary import FOLDERS as FOLDERS
 from kb.vocabulary import KINDS as KINDS
 from kb.vocabulary import PAGE as PAGE
@@ -125,6 +125,21 @@ def _pmid(value: Any) -> str:
     return text
 
 
+def _named(key: str, pattern: str, like: str) -> _Parser:
+    """The id of a service, or the URL of its page there."""
+
+    def parse(value: Any) -> str:
+        text = _text(value)
+        if re.fullmatch(pattern, text):
+            return text
+        found = identify(text if "://" in text or ":" in text else f"{key}:{text}")
+        if found is None or found.key != key:
+            raise ValueError(like)
+        return found.value
+
+    return parse
+
+
 def _isbn(value: Any) -> str:
     if not (isbn := isbn13(re.sub(r"^isbn(-1[03])?:?", "", _text(value), flags=re.I))):
         raise ValueError("an ISBN with its right check digit, in quotes")
@@ -154,10 +169,15 @@ def _mapping(value: Any) -> dict[str, str]:
     return {str(k): _text(v) for k, v in value.items()}
 
 
+_acl = _named("acl", ACL_ID, "an id of the ACL Anthology like 2020.acl-main.1 or P18-1001")
+_openreview = _named("openreview", r"[\w-]+", "an OpenReview id: what stands behind id= in its URL")
+_s2 = _named("s2", r"[0-9a-f]{40}|CorpusID:\d{1,12}", "a Semantic Scholar id: 40 hexadecimal digits, or CorpusID:1234")
+_openalex = _named("openalex", r"W\d{4,12}", "an OpenAlex id like W2741809807")
+
 SCHEMA: dict[str, _Parser] = {  # in the order in which new keys are written
     "title": _text, "kind": _choice(*KINDS, PAGE), "part_of": _text, "status": _choice(*STATUSES), "at": _text,
-    "authors": _authors, "year": _year, "venue": _text, "arxiv": _arxiv, "doi": _doi, "acl": _text, "openreview": _text,
-    "pmid": _pmid, "s2": _text, "openalex": _text, "isbn": _isbn,
+    "authors": _authors, "year": _year, "venue": _text, "arxiv": _arxiv, "doi": _doi, "acl": _acl,
+    "openreview": _openreview, "pmid": _pmid, "s2": _s2, "openalex": _openalex, "isbn": _isbn,
     "url": _url, "pdf": _url, "code": _url, "video": _url, "slides": _url, "paperpile": _url, "also": _urls,
     "seen": _urls,
     "added": _date, "started": _date, "finished": _date, "published": _published,
@@ -168,11 +188,11 @@ SCHEMA: dict[str, _Parser] = {  # in the order in which new keys are written
 KEY_ORDER = tuple(SCHEMA)
 ID_KEYS = (*PAPER_KEYS, "url", "code", "video", "pdf", "also", "slides", "seen", "paperpile")
 WORK_KEYS = (*PAPER_KEYS, "url", "code", "video", "pdf")  # who shares one is one work
-TEXT_KEYS = frozenset(  # whose values are text, whatever YAML would make of them
+TEXT_KEYS = frozenset(SCHEMA) - {  # whose values are text, whatever YAML would make of them
     key
     for key, parser in SCHEMA.items()
-    if parser in (_text, _texts, _tags, _authors, _mapping, _arxiv, _doi, _pmid, _isbn)
-)
+    if parser in (_year, _rating, _flag, _date, _published, _results, _url, _urls) or key in ("kind", "status")
+}
 FOREIGN = {"cssclasses", "description", "template", "hide", "search", "icon", "publish", "permalink", "comments"}
 
 
@@ -308,27 +328,20 @@ def _typed(raw: Mapping[str, Any], lines: Mapping[str, int], path: str, problems
         if parser is None:
             meta[key] = value
             if key not in FOREIGN:
-                problems.append(_unknown(key, path, line))
+                problems.append(spelling.unknown(key, value, raw, path, line))
             continue
         if value in ("", None):
             continue
         try:
             meta[key] = parser(value)
         except ValueError as error:
-            level: Level = "error"
-            shown = value if isinstance(value, str) else str(value)[:60]
-            problems.append(Problem(path, line, "schema", f"{key}: '{shown}' is not {error}", f"write {error}", level))
+            problems.append(spelling.misfit(key, value, str(error), path, line))
             if key == "title":
                 meta[key] = str(value)
+        else:
+            if key in spelling.SPELLED and (problem := spelling.odd(key, value, path, line)):
+                problems.append(problem)
     return meta
-
-
-def _unknown(key: str, path: str, line: int) -> Problem:
-    import difflib
-
-    near = difflib.get_close_matches(key.lower(), SCHEMA, 1, 0.7)
-    hint = f"did you mean '{near[0]}'?" if near else "kb keeps it and does nothing with it"
-    return Problem(path, line, "unknown-key", f"unknown key '{key}'", hint, "warning" if near else "info", False)
 
 
 def _first_heading(body: str) -> str:

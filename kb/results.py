@@ -11,6 +11,7 @@ from typing import Any
 
 from kb.json_file import JsonFile
 from kb.problem import KbError, Problem
+from kb.record_rules import check_record, check_schema
 from kb.source import homes, installed, source_hash
 
 __all__ = ["Paper", "Record", "Result", "Results", "Segment", "source_hash"]
@@ -194,6 +195,10 @@ class Paper:
         if not file.exists():
             return [], []
         json = JsonFile(file, self.path(file), "results")
+        check_schema(json)
+        if json.value.get("paper", self.name) != self.name:
+            told = f"the claims are those of '{json.value['paper']}'"
+            json.say(told, json.line_of_key("paper"), f"python -m repro.{self.name}.claims")
         rows = []
         for raw in json.rows("claims"):
             found = json.shaped(raw, _CLAIM, f"claim {raw.get('id', '?')}", json.line_of("id", raw.get("id")))
@@ -230,10 +235,11 @@ def _record(paper: Paper, file: Path) -> tuple[Record | None, list[Problem]]:
         return None, json.problems
     segments = []
     for n, row in enumerate(raw["segments"], 1):
-        if (found := json.shaped(row, _SEGMENT, f"segment {n}")) is None:
+        if (found := json.shaped(row, _SEGMENT, f"segment {n}", nth=n)) is None:
             return None, json.problems
         filled: dict[str, Any] = _UNSAID | found
         segments.append(Segment(**filled))
+    check_record(json, raw, segments)
     seed = raw["config"].get("seed", 0)
     seed = seed if type(seed) is int else 0
     name = f"{raw['recipe']}-s{seed}"

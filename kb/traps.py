@@ -18,6 +18,7 @@ _PLAIN = re.compile(r"([^\s\"'\[\]{}#&*!|>%@`,][^\r\n]*?)?(?:[ \t]+#[^\r\n]*)?[ 
 _IN_FLOW = re.compile(  # [a, b] and {k: a}
     r"(?:(?<=[\[,{])|(?<=: ))[ \t]*([^\s,\[\]{}\"'#](?:(?!: )[^,\[\]{}\"'#])*?)[ \t]*(?=[,\]}])"
 )
+_QUOTED = re.compile(r"""(?<![^\s\[\]{},:])(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*')""")
 _MISREAD = re.compile(r"[:-][ \t]+(?:#\w|\[\[)")  # what may be misread or lost, as far as one look at everything tells
 _LOST = re.compile(  # true, 1e3, 0704.0001; no plain number and no day
     r"(?:[,\[{][ \t]*|:[ \t]+|^[ \t]*-[ \t]+)(?i:yes|no|on|off|true|false|[-+]?\.(?:inf|nan)"
@@ -113,7 +114,8 @@ def _plain_places(line: str) -> Iterator[tuple[int, int]]:
     if not head.strip():
         return
     if value[:1] in ("[", "{"):
-        yield from (m.span(1) for m in _IN_FLOW.finditer(line, len(head)))
+        bare = _QUOTED.sub(lambda m: '"' * len(m[0]), line)  # a comma in quotes parts nothing
+        yield from (m.span(1) for m in _IN_FLOW.finditer(bare, len(head)))
     elif (m := _PLAIN.match(value + end)) and m[1]:
         yield len(head), len(head) + m.end(1)
 

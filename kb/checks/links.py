@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
+from kb.checks import values
 from kb.ids import slug
 from kb.library import Library
+from kb.links import link_name
 from kb.names import name_key
+from kb.note import PAGE
 from kb.problem import Problem
+
+_ATTACHMENT = re.compile(
+    r"\.(?:png|jpe?g|gif|svg|webp|avif|bmp|tiff?|pdf|mp[34]|m4a|wav|ogg|webm|mov|csv|tsv|json|ipynb|txt|zip|canvas)$",
+    re.I,
+)
+_MADE = {"claims", "kinds", "reproductions", "status", "tags", "topics", "years"}  # folders of pages that a build makes
+_SUGGESTED = 100  # different targets
 
 
 def leading_nowhere(library: Library, of: str = "") -> Iterator[tuple[str, str, str, int, bool, str]]:
@@ -26,21 +39,72 @@ def leading_nowhere(library: Library, of: str = "") -> Iterator[tuple[str, str, 
     for path, key, target, line, wiki, meta in library.index.rows(sql, (of,)):
         if _is_file(library.root, path, target, wiki) or (wiki and "." in target and target.casefold() in files()):
             continue
-        if wiki or key not in pages():
+        if wiki or key.partition("/")[0] not in _MADE or key not in pages():  # asked of no note more than need be
             yield path, key, target, line, wiki, meta
 
 
 def unresolved_links(library: Library) -> Iterator[Problem]:
     """Links that lead nowhere; those an importer carried over are wanted, not wrong."""
     names = cache(lambda: [name for name, rank, _ in library.index.names() if rank])
-    near = cache(lambda key: _near(key, names()))
+    near = _Suggestions(names)
+    files = cache(lambda: sorted({posixpath.basename(name) for name in _file_names(library.root)}))
     for path, key, target, line, wiki, meta in leading_nowhere(library):
         shown = f"[[{target}]]" if wiki else target
         if name_key(target) in {name_key(w) for w in json.loads(meta).get("wanted") or []}:
             yield Problem(path, line, "wanted", f"no note yet for '{target}'", _remedy(target, wiki), "info")
             continue
+        if wiki and _ATTACHMENT.search(target):
+            hint = _near(key, files()) or "put that file under notes/"
+            yield Problem(path, line, "link", f"{shown} leads to no file", hint, "warning")
+            continue
         hint = near(key) or f"{_remedy(target, wiki)}, or list it under wanted:"
         yield Problem(path, line, "link", f"{shown} leads to no note", hint, "warning")
+
+
+class _Suggestions:
+    """'did you mean', for as many broken links as a person will look at: each is compared with every name there is."""
+
+    def __init__(self, names: Callable[[], Sequence[str]]) -> None:
+        self._names = names
+        self._told: dict[str, str] = {}
+
+    def __call__(self, key: str) -> str:
+        if key not in self._told and len(self._told) < _SUGGESTED:
+            self._told[key] = _near(key, self._names())
+        return self._told.get(key, "")
+
+
+def misspelled_paths(library: Library) -> Iterator[Problem]:
+    """Relative links whose path has other capitals than the note's: they work on a Mac, and neither on Linux nor on the
+    site."""
+    sql = """SELECT s.path, target, line, o.path FROM links l JOIN notes s USING(n) JOIN names a ON a.name = l.key
+             JOIN notes o ON o.n = a.n WHERE wiki = 0 AND rank = 0 ORDER BY s.path, line"""
+    for path, target, line, there in library.index.rows(sql):
+        folder = posixpath.dirname(path)
+        place = posixpath.normpath(posixpath.join(folder, unquote(target)))
+        if place != there and unicodedata.normalize("NFC", place) != unicodedata.normalize("NFC", there):
+            hint = f"write {posixpath.relpath(there, folder)}"
+            yield Problem(path, line, "link", f"{target} has other capitals than the file", hint, "warning")
+
+
+def orphaned_notes(library: Library) -> Iterator[Problem]:
+    """Notes that no link leads to or from, and that are part of nothing; a reference without a word of its own is in
+    the lists, and needs none."""
+    for path, _, _ in orphans(library, _WRITTEN):
+        yield Problem(path, 0, "orphan", "no note links to it, and it links to none", "link it from a topic", "info")
+
+
+_WRITTEN = "EXISTS (SELECT 1 FROM texts WHERE texts.n = notes.n AND trim(body, char(9, 10, 13, 32)) <> '')"
+
+
+def orphans(library: Library, where: str = "1") -> list[tuple[str, str, str]]:
+    """Path, id and title of every note without a link in or out."""
+    sql = f"""SELECT path, id, title FROM notes WHERE kind <> '{PAGE}' AND NOT instr(meta, '"part_of"')
+              AND NOT EXISTS (SELECT 1 FROM links l WHERE l.n = notes.n)
+              AND NOT EXISTS (SELECT 1 FROM names a JOIN links l ON l.key = a.name AND l.n <> a.n WHERE a.n = notes.n)
+              AND {where} ORDER BY path"""
+    wholes = {library.index.resolve(link_name(part)) for part in {part for _, part in values(library, "part_of")}}
+    return [(path, id, title) for path, id, title in library.index.rows(sql) if path not in wholes]
 
 
 def _remedy(target: str, wiki: bool) -> str:
@@ -60,11 +124,13 @@ def _is_file(root: Path, source: str, target: str, wiki: bool) -> bool:
 
 
 def _file_names(root: Path) -> set[str]:
-    """The names of all that lies under notes/ and is no note."""
+    """The names of all that lies under notes/ and is no note, and their paths there."""
     found: set[str] = set()
-    for _, folders, files in os.walk(root / "notes"):
+    for place, folders, files in os.walk(root / "notes"):
         folders[:] = [folder for folder in folders if not folder.startswith(".")]
-        found |= {file.casefold() for file in files if not file.endswith(".md") and not file.startswith(".")}
+        names = [file.casefold() for file in files if not file.endswith(".md") and not file.startswith(".")]
+        below = Path(place).relative_to(root / "notes").as_posix().casefold()
+        found |= {*names, *(posixpath.join(below, name) for name in names)}
     return found
 
 
@@ -85,3 +151,6 @@ def _near(key: str, names: Sequence[str]) -> str:
     if not near:
         return ""
     return "did you mean " + " or ".join(dict.fromkeys(f"[[{name}]]" for name, _, _ in near)) + "?"
+
+
+LINK_CHECKS = (unresolved_links, misspelled_paths)

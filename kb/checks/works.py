@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kb.duplicates import PLACES, Shelf, Work
-from kb.ids import identify, source_url
+from kb.duplicates import PLACES, Work
+from kb.ids import ACL_ID, identify, source_url
 from kb.library import Library
-from kb.note import WORK_KEYS, Note
+from kb.note import PAGE, WORK_KEYS, Note
 from kb.problem import Level, Problem
+from kb.titles import main_title, words
 
 _IDS = ("arxiv", "doi", "acl", "openreview")
+_CROWD = 30  # notes of one title: what comes later is compared with the first of them
+_SUBTITLE = re.compile(r":\s|\s[-–—]+\s|—")
 
 
 def _found(library: Library, path: str, key: str, check: str, message: str, hint: str, level: Level) -> Problem:
@@ -48,19 +53,66 @@ def duplicate_works(library: Library) -> Iterator[Problem]:
 
 def probable_works(library: Library) -> Iterator[Problem]:
     """Notes that are one work by title and first author, and share no id."""
-    tokens = _tokens(library)
-    for one, other in Shelf(library).twins():
-        if tokens.get(one.path, set()).isdisjoint(tokens.get(other.path, set())):
+    told: set[tuple[str, str]] = set()
+    for pair in _alike(library):
+        if pair in told:
+            continue
+        told.add(pair)
+        one, other = (_work(library, path) for path in pair)
+        if one.tokens.isdisjoint(other.tokens) and one.may_be(other):
             message = f"{one.path} is probably the same work, by title and author"
             hint = f"{_merge(one.path, other.path)}; if they are two works, give each its doi, arxiv or url"
             yield _found(library, other.path, "title", "duplicate-work", message, hint, "warning")
 
 
-def _tokens(library: Library) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for token, path in library.index.rows("SELECT token, path FROM sources JOIN notes USING(n)"):
-        found.setdefault(path, set()).add(token)
-    return found
+def _work(library: Library, path: str) -> Work:
+    return Work(path, json.loads(library.index.rows("SELECT meta FROM notes WHERE path = ?", (path,))[0][0]))
+
+
+_TITLED = f"""SELECT n, path, title, (SELECT group_concat(name, char(10)) FROM works WHERE works.n = notes.n
+              AND name LIKE 'author %') FROM notes WHERE kind <> '{PAGE}'
+              AND NOT (instr(meta, '"incomplete"') AND coalesce(json_extract(meta, '$.incomplete'), '') <> '')
+              AND n > ? ORDER BY n LIMIT 2000"""
+
+
+def _titled(library: Library) -> Iterator[tuple[int, str, str, str]]:
+    last = 0
+    while rows := library.index.rows(_TITLED, (last,)):
+        yield from rows
+        last = rows[-1][0]
+
+
+def _alike(library: Library) -> Iterator[tuple[str, str]]:
+    """The paths of notes that may be one work: the same title, or the same first author and a title that differs by its
+    subtitle or one word. What kb.duplicates looks at closely; found by equal keys, for ten thousand notes have fifty
+    million pairs, and without their front matter, for a hundred thousand need not fit into memory."""
+    times: Counter[int] = Counter()
+    for _, _, title, _ in _titled(library):
+        times.update({hash(key) for key in _keys(title)})
+    shared = {key for key, n in times.items() if n > 1}
+    del times
+    bearers: dict[tuple[str, ...], list[str]] = {}
+    for _, path, title, authors in _titled(library) if shared else ():
+        keys = [key for key in _keys(title) if hash(key) in shared]
+        names = sorted(authors.split("\n")) if keys and authors else []
+        for bucket in [*keys[:1], *((*key, name) for key in keys for name in names)]:
+            before = bearers.setdefault(bucket, [])
+            yield from ((other, path) if other < path else (path, other) for other in before if other != path)
+            if len(before) < _CROWD:
+                before.append(path)
+
+
+def _keys(title: str) -> list[tuple[str, ...]]:
+    """What two titles of one work have in common: all of it, its half before or behind the word that differs, all of it
+    with the other's main title."""
+    found = words(title)
+    whole = ("title", "".join(found))
+    if not whole[1]:
+        return []
+    half, count = len(found) // 2, str(len(found))
+    head, _ = main_title(title) if _SUBTITLE.search(title) else ("", "")
+    keys = [whole, ("first", count, *found[:half]), ("last", count, *found[half:])]
+    return [*keys, ("title", "".join(words(head)))] if head else keys
 
 
 def _merge(keep: str, other: str) -> str:
@@ -77,10 +129,14 @@ def _key_of(token: str, meta: Any) -> str:
 
 def mismatched_ids(library: Library) -> Iterator[Problem]:
     """Links under `url` and `pdf` to another paper than the ids name; ids under another key than their own."""
-    sql = """SELECT path, meta FROM notes WHERE instr(meta, '"url"') OR instr(meta, '"pdf"')
-             OR instr(meta, '10.48550/') ORDER BY path"""
+    named = " + ".join(f"(instr(meta, '\"{key}\"') > 0)" for key in _IDS)
+    sql = f"""SELECT path, meta FROM notes JOIN
+              (SELECT n, count(*) AS ids FROM sources WHERE token GLOB 'arxiv:*' OR token GLOB 'doi:*'
+               OR token GLOB 'acl:*' OR token GLOB 'openreview.net/*' GROUP BY n) USING(n)
+              WHERE ids > {named} OR instr(meta, '10.48550/') OR instr(meta, '10.18653/') ORDER BY path"""
     for path, text in library.index.rows(sql):
         meta = json.loads(text)
+        yield from _other_volume(library, path, meta)
         for key in ("url", "pdf", "doi"):
             value = str(meta.get(key) or "")
             source = identify(value) if value else None
@@ -93,6 +149,15 @@ def mismatched_ids(library: Library) -> Iterator[Problem]:
             elif own is None:
                 hint = f'write {source.key}: "{source.value}"'
                 yield _found(library, path, key, "ids", f"{key} holds what belongs under {source.key}", hint, "info")
+
+
+def _other_volume(library: Library, path: str, meta: dict[str, Any]) -> Iterator[Problem]:
+    """A DOI of the ACL holds the id of its Anthology."""
+    m = re.fullmatch(rf"10\.18653/v1/({ACL_ID})", str(meta.get("doi", "")), re.I)
+    acl = str(meta.get("acl") or "")
+    if m and acl and m[1].lower() != acl.lower():
+        message = f"doi is that of {m[1]}, and acl says {acl}"
+        yield _found(library, path, "doi", "ids", message, "mend the one that is wrong", "warning")
 
 
 WORK_CHECKS = (duplicate_works, mismatched_ids)

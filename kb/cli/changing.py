@@ -9,27 +9,35 @@ from kb.cli.shared import Json, app, given_root, open_library, show_lines
 
 @app.command()
 def check(
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH]...", help="Only what is wrong in these files and folders.")
+    ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
-    all: Annotated[bool, typer.Option("--all", help="Information too: wanted links, notes to complete.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Information too: wanted links, orphans, stale verdicts.")] = False,
     format: Annotated[str, typer.Option(help="text, json or github.")] = "text",
     json: Json = False,
 ) -> None:
     """Everything that is wrong in the vault, as path:line: check: message (what to do)."""
     from kb.checks import check as run
-    from kb.checks import render
     from kb.checks.fix import fix as mend
+    from kb.checks.report import below_repository, chosen, render, summary
     from kb.library import Library
-    from kb.render import printable
+    from kb.render import is_terminal, printable
 
-    library = open_library()
+    fmt = "json" if json else format
+    render([], fmt)
+    library = open_library(capturing=False, near=paths or ())
+    chosen([], library.root, paths or ())
     if fix:
-        mended = mend(library)
-        show_lines(f"fixed {printable(str(problem))}" for problem in mended)
+        mended = mend(library, lambda found: chosen(found, library.root, paths or ()))
+        show_lines((f"fixed {printable(str(problem))}" for problem in mended) if fmt != "json" else ())
         library = Library(library.root) if mended else library
-    problems = [p for p in run(library) if all or p.level != "info"]
-    text = render(problems, "json" if json else format)
-    if text:
+    found = chosen(run(library), library.root, paths or ())
+    problems = [p for p in found if all or p.level != "info"]
+    if text := render(problems, fmt, below_repository(library.root) if fmt == "github" else ""):
         print(text)
+    if fmt == "github" or (fmt == "text" and is_terminal()):
+        print(summary(problems, found))
     raise typer.Exit(1 if any(p.level != "info" for p in problems) else 0)
 
 

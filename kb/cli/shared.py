@@ -38,14 +38,14 @@ def set_root(root: str | None) -> None:
     _root[0] = root
 
 
-def open_library(capturing: bool = True) -> "Library":
+def open_library(capturing: bool = True, near: Sequence[str] = ()) -> "Library":
     """The vault, up to date; says so if an earlier command had died half-way or the index had to be made anew. New
-    lines of inbox.md become notes first."""
+    lines of inbox.md become notes first. `near`: files that the command names."""
     from kb.files import Journal
     from kb.library import Library, find_root
     from kb.render import progress
 
-    root = find_root(given_root())
+    root = find_root(given_root(), near)
     cut_off = Journal(root).recover()
     if cut_off:
         from kb.verbs.undoing import done_by

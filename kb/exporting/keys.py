@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kb.exporting.works import Work, person
+from kb.id_rules import plain_key
 from kb.ids import fold
 from kb.note import Note
 from kb.problem import Problem
@@ -32,11 +33,7 @@ def cite_key(note: Note) -> str:
 
 def pinned(note: Note) -> str:
     """`cite` without what BibTeX and \\cite take for the end of a key."""
-    return _plain(str(note.meta.get("cite") or ""))
-
-
-def _plain(key: str) -> str:
-    return re.sub(r"[\s\"#%'(),={}~\\@\x00-\x1f\x7f]", "", key)
+    return plain_key(str(note.meta.get("cite") or ""))
 
 
 def made(note: Note) -> str:
@@ -46,7 +43,7 @@ def made(note: Note) -> str:
     words = re.findall(r"[a-z0-9]+", _ascii(re.sub(r"[-'’]", "", note.title)))
     word = next((w for w in words if w not in _SMALL), "")
     family = re.sub(r"[^a-z0-9]", "", _ascii(who.family or who.literal))
-    return f"{family}{note.year or ''}{word}" if family or word else _plain(note.id) or "note"
+    return f"{family}{note.year or ''}{word}" if family or word else plain_key(note.id) or "note"
 
 
 def _ascii(text: str) -> str:

@@ -27,7 +27,7 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.templates import TemplateContext
 
-from kb.checks.links import unresolved_links
+from kb.checks.links import LINK_CHECKS
 from kb.ids import title_key
 from kb.library import Library
 from kb.note import FOREIGN, PAGE, Note
@@ -78,7 +78,8 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
             self.public = visible(library)
             self.shown = reproductions(self.public, library.results)
             papers = [paper for paper in library.results.papers.values() if paper.own]
-            found = [*library.problems, *unresolved_links(library), *(p for paper in papers for p in paper.problems)]
+            found = [*library.problems, *(p for links in LINK_CHECKS for p in links(library))]
+            found += [p for paper in papers for p in paper.problems]
             self.problems: list[Problem] = found
             self.public.backlinks, self.public.reading, self.public.waiting  # noqa: B018  # the last that need the index
             library.index.close()

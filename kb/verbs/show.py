@@ -7,7 +7,7 @@ from typing import Any
 
 from kb.ids import source_url
 from kb.library import Library
-from kb.note import ID_KEYS, PAGE, Note
+from kb.note import ID_KEYS, Note
 from kb.render import printable, style
 
 _CARD = ("kind", "status", "at", "part_of", "venue", "added", "started", "finished", "published", "rating")
@@ -73,11 +73,9 @@ def _place(row: dict[str, Any]) -> str:
 
 def orphan_rows(library: Library) -> list[dict[str, Any]]:
     """Notes without a link in or out."""
-    linked = set(library.backlinks) | {path for path, note in library.notes.items() if note.links}
-    parts = [library.resolve(str(note.meta["part_of"])) for note in library.notes.values() if note.meta.get("part_of")]
-    linked |= {note.path for note in parts if note}
-    linked |= {note.path for note in library.notes.values() if note.kind == PAGE or note.meta.get("part_of")}
-    return [{"id": n.id, "title": n.title} for n in library.notes.values() if n.path not in linked]
+    from kb.checks.links import orphans
+
+    return [{"id": id, "title": title} for _, id, title in orphans(library)]
 
 
 def _nowhere(library: Library, path: str = "") -> set[tuple[str, int, str]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from kb.checks import check, quick, render
+from kb.checks import check, quick
 from kb.checks.fix import fix
+from kb.checks.report import render
 from kb.files import Journal
 from kb.library import Library
 from kb.problem import KbError, Problem
@@ -36,8 +38,8 @@ def note(vault: Path, path: str, body: str = "", **meta: object) -> None:
 
 
 def found(vault: Path) -> list[str]:
-    """Level and text of every Problem."""
-    return [f"{p.level} {p}" for p in check(Library(vault), TODAY)]
+    """Level and text of every Problem, but for the notes of these small vaults that are alone."""
+    return [f"{p.level} {p}" for p in check(Library(vault), TODAY) if p.check != "orphan"]
 
 
 def test_a_clean_vault(vault: Path) -> None:
@@ -79,7 +81,7 @@ def test_an_embedded_figure_is_no_broken_link(vault: Path) -> None:
     (vault / "notes/img").mkdir()
     (vault / "notes/img/two.png").touch()
     assert [line.split(" (")[0] for line in found(vault)] == [
-        "warning notes/papers/x.md:4: link: [[no.png]] leads to no note"
+        "warning notes/papers/x.md:4: link: [[no.png]] leads to no file"
     ]
 
 
@@ -102,17 +104,17 @@ A paragraph. ^block1
     note(vault, "papers/b.md", f"{links}\n[[a#Setups]]\n[x](a.md#not-a-heading)\n[[#own]]\n")
     assert found(vault) == [
         "warning notes/papers/b.md:12: anchor: [[a#Setups]]: no such heading in notes/papers/a.md"
-        " (notes/papers/a.md has 'setup')",
+        " (did you mean [[a#Setup]]?)",
         "warning notes/papers/b.md:13: anchor: a.md#not-a-heading: no such heading in notes/papers/a.md"
-        " (notes/papers/a.md has '^block1', 'here', 'named', 'setup', 'setup 1')",
-        "warning notes/papers/b.md:14: anchor: [[#own]]: no such heading in this note (this note has no heading)",
+        " (it has 'The Method: in short', 'Setup', 'Setup_1', 'Under', 'named')",
+        "warning notes/papers/b.md:14: anchor: [[#own]]: no such heading in this note (it has no heading)",
     ]
 
 
 def test_missing_files(vault: Path) -> None:
     body = """
 ![a](img/a%20b.png) ![gone](gone.png "title") [pdf](<my file.pdf>) [q](x.pdf?raw=1#page=2)
-`![code](no.png)` $[x](no)$ [abs](/x.png) [site](https://x.org/a.png) [here](#part)
+`![code](no.png)` $[x](no)$ [abs](/x.png) [site](https://x.org/a.png) [note](#fn:1)
 <img src="gone.svg" width=3>
 
 [ref]: gone.txt
@@ -130,6 +132,98 @@ def test_missing_files(vault: Path) -> None:
     ]
 
 
+def test_headings_that_are_there_in_other_words(vault: Path) -> None:
+    body = """
+> [!note]
+> ## In a callout
+
+## C++ & `code` [link](x.md "y") **bold**
+## Größe
+## What's *new*?
+text ^a-block
+
+[[#In a callout]] [[#C++ & code link bold]] [[#grosse]] [[#Größe]] [[#What's new?]] [[#^a-block]] [[#Whats new]]
+[a](#in-a-callout) [b](<#größe>) [c](#whats-new "title") [top](#top) [1](#fn:1) `[x](#no)` [y](https://e.org/#z)
+[[#Größe und mehr]] [d](#Gr%C3%B6%C3%9Fe) [e](#in-a-callot)
+"""
+    note(vault, "papers/a.md", body.replace('[link](x.md "y")', "[link](a.md)"))
+    note(vault, "papers/b.md", "[[a#claims]]\n[[r#claims]] [[r#Reproduction]] ![[a#^a-block]] ![[a#^b-block]]\n")
+    note(vault, "papers/r.md", repro="ddpm")
+    assert found(vault) == [
+        "warning notes/papers/a.md:15: anchor: #in-a-callot: no such heading in this note"
+        " (did you mean #in-a-callout?)",
+        "warning notes/papers/a.md:15: anchor: [[#Größe und mehr]]: no such heading in this note"
+        " (it has 'In a callout', 'C++ & code link bold', 'Größe', 'What's new?', '^a-block')",
+        "warning notes/papers/b.md:4: anchor: [[a#claims]]: no such heading in notes/papers/a.md"
+        " (it has 'In a callout', 'C++ & code link bold', 'Größe', 'What's new?', '^a-block')",
+        "warning notes/papers/b.md:5: anchor: [[a#^b-block]]: no such heading in notes/papers/a.md"
+        " (did you mean [[a#^a-block]]?)",
+    ]
+
+
+def test_capitals_that_break_on_another_disk(vault: Path) -> None:
+    body = (
+        "![a](img/fig.png) ![b](Img/Fig.PNG) [c](../Talks/B.md) [d](../talks/b.md) ![[FIG.png]] [e](./../papers/a.md)\n"
+    )
+    note(vault, "papers/a.md", body)
+    note(vault, "talks/b.md")
+    (vault / "notes/papers/Img").mkdir()
+    (vault / "notes/papers/Img/Fig.PNG").touch()
+    assert found(vault) == [
+        "warning notes/papers/a.md:4: file: there is no file 'img/fig.png' beside the note"
+        " (its name is 'Img/Fig.PNG': write it so)",
+        "warning notes/papers/a.md:4: link: ../Talks/B.md has other capitals than the file (write ../talks/b.md)",
+    ]
+
+
+def test_attachments_that_are_not_there(vault: Path) -> None:
+    note(vault, "papers/a.md", "![[figure-2.png]] [[paper.pdf]] [[img/figure-1.png]]\n")
+    (vault / "notes/img").mkdir()
+    (vault / "notes/img/figure-1.png").touch()
+    assert found(vault) == [
+        "warning notes/papers/a.md:4: link: [[figure-2.png]] leads to no file (did you mean [[figure-1.png]]?)",
+        "warning notes/papers/a.md:4: link: [[paper.pdf]] leads to no file (put that file under notes/)",
+    ]
+
+
+def test_files_outside_the_notes_are_looked_for_where_they_are(vault: Path) -> None:
+    note(
+        vault, "papers/a.md", "[a](../../mkdocs.yml) [b](../../none.yml) [c](../../../../../none.yml) [d](../papers/)\n"
+    )
+    (vault / "mkdocs.yml").touch()
+    assert [line.partition("file: ")[2].split(" beside")[0] for line in found(vault)] == [
+        "there is no file '../../../../../none.yml'",
+        "there is no file '../../none.yml'",
+    ]
+
+
+def test_notes_that_are_alone(vault: Path) -> None:
+    note(vault, "papers/alone.md", "[[#own]] see https://e.org\n\n## Own\n")
+    note(vault, "papers/from.md", "[[to|x]]\n")
+    note(vault, "papers/to.md")
+    note(vault, "talks/part.md", part_of="course")
+    note(vault, "courses/course.md")
+    note(vault, "index.md")
+    note(vault, "papers/bare.md", " \n\n")
+    alone = [str(p) for p in check(Library(vault), TODAY) if p.check == "orphan"]
+    assert alone == [
+        "notes/papers/alone.md:0: orphan: no note links to it, and it links to none (link it from a topic)"
+    ]
+    assert "orphan" not in {p.check for p in quick(Library(vault), TODAY)}
+
+
+@pytest.mark.parametrize(
+    "piece", ['](#a "', '](a "', "](a (", "#a", "{#a", "{: .a #b ", "<a id=", '<img src="', " ^a", "[a]: b "]
+)
+def test_a_long_line_is_read_in_time(vault: Path, piece: str) -> None:
+    """300,000 signs of what begins like a link, a name or an image and never ends: a second where each of them is
+    looked at once, and a minute where each is compared with the rest of the line."""
+    note(vault, "papers/a.md", f"[[#x]] [y](a.md#z)\n{{{piece * (300_000 // len(piece))}\n")
+    begun = time.process_time()
+    check(Library(vault), TODAY)
+    assert time.process_time() - begun < 10
+
+
 # Ids and names
 
 
@@ -137,7 +231,8 @@ def test_two_files_of_one_id(vault: Path) -> None:
     note(vault, "papers/x.md")
     note(vault, "talks/x.md", title="Y")
     assert found(vault) == [
-        "error notes/talks/x.md:0: duplicate-id: notes/papers/x.md has the id 'x' too (rename one: kb rename)"
+        "error notes/talks/x.md:0: duplicate-id: notes/papers/x.md has the id 'x' too"
+        " (rename one: kb rename talks/x NEW-ID)"
     ]
 
 
@@ -200,6 +295,47 @@ def test_ids_that_do_not_belong_together(vault: Path) -> None:
     ]
 
 
+def test_a_year_that_is_not_that_of_the_ids(vault: Path) -> None:
+    arxiv = {"arxiv": '"2006.11239"'}
+    note(vault, "papers/a.md", year=2018, **arxiv)
+    note(vault, "papers/b.md", year=2022, **arxiv | {"arxiv": '"2006.11238"'})
+    for n, more in enumerate(
+        ({"venue": "ICML"}, {"doi": "10.1000/182"}, {"published": "2018-05"}, {"acl": "P18-1001"})
+    ):
+        note(vault, f"papers/c{n}.md", year=2018, arxiv=f'"2006.0000{n}"', **more)
+    note(vault, "papers/d.md", year=1998, arxiv="hep-th/9901001", venue="arXiv preprint")
+    note(vault, "papers/e.md", year=2016, acl="2020.acl-main.1")
+    note(vault, "papers/f.md", year=2022, acl="P20-1001")
+    note(vault, "papers/g.md", year=2017, acl="2020.acl-main.2")
+    note(vault, "papers/h.md", year=2021, acl="J20-1001")
+    note(vault, "papers/i.md", year=2018, published="2020-01-01")
+    note(vault, "papers/j.md", year=2019, published="2020")
+    note(vault, "papers/k.md", year=1979, acl="P79-1001")
+    mend = "(mend the one that is wrong"
+    assert found(vault) == [
+        f"warning notes/papers/a.md:3: ids: year is 2018, and arxiv 2006.11239 is of 2020 {mend},"
+        " or name the venue of that year)",
+        f"warning notes/papers/d.md:3: ids: year is 1998, and arxiv hep-th/9901001 is of 1999 {mend},"
+        " or name the venue of that year)",
+        f"warning notes/papers/e.md:3: ids: year is 2016, and acl 2020.acl-main.1 is of 2020 {mend})",
+        f"warning notes/papers/f.md:3: ids: year is 2022, and acl P20-1001 is of 2020 {mend})",
+        f"warning notes/papers/i.md:3: dates: year is 2018, and published 2020-01-01 {mend})",
+    ]
+
+
+def test_a_doi_of_another_volume_and_arxiv_s_own_of_another_paper(vault: Path) -> None:
+    note(vault, "papers/a.md", doi="10.18653/v1/2020.acl-main.1", acl="2020.acl-main.2")
+    note(vault, "papers/b.md", doi="10.18653/v1/P18-1001", acl="P18-1001")
+    note(vault, "papers/c.md", doi="10.48550/arXiv.2006.11240", arxiv='"2006.11239"')
+    note(vault, "papers/d.md", doi="10.48550/arXiv.1706.03762", arxiv='"1706.03762"')
+    note(vault, "papers/e.md", openreview="abc", url="https://openreview.net/forum?id=xyz")
+    assert [line.partition(" (")[0] for line in found(vault)] == [
+        "warning notes/papers/a.md:3: ids: doi is that of 2020.acl-main.1, and acl says 2020.acl-main.2",
+        "warning notes/papers/c.md:3: ids: doi leads to https://arxiv.org/abs/2006.11240, and arxiv says 2006.11239",
+        "warning notes/papers/e.md:4: ids: url leads to https://openreview.net/forum?id=xyz, and openreview says abc",
+    ]
+
+
 def test_an_alias_that_stands_twice(vault: Path) -> None:
     note(vault, "papers/x.md", aliases="[One, two, one]")
     assert found(vault) == ["warning notes/papers/x.md:3: alias: alias 'one' stands here twice (take one of them out)"]
@@ -233,6 +369,15 @@ def test_parts_of_nothing_and_of_themselves(vault: Path) -> None:
     ]
 
 
+def test_a_long_circle_is_told_in_one_line_each(vault: Path) -> None:
+    for n in range(30):
+        note(vault, f"talks/n{n}.md", part_of=f"n{(n + 1) % 30}")
+    note(vault, "talks/tail.md", part_of="n3")
+    lines = found(vault)
+    assert len(lines) == 30 and "tail" not in str(lines)
+    assert lines[0].endswith("part_of goes in a circle: n0, n1, n2, n3, n4, n5, n6, …, n0 (break the circle)")
+
+
 # Fields
 
 
@@ -251,6 +396,19 @@ def test_dates_that_contradict(vault: Path) -> None:
         " (set status: read, or remove the date)",
         "warning notes/papers/c.md:4: dates: added 2026-03-02 lies in the future (mend the date)",
         "warning notes/papers/f.md:3: dates: year 2062 lies in the future (mend the year)",
+    ]
+
+
+def test_dates_that_may_be_meant_are_information(vault: Path) -> None:
+    note(vault, "papers/a.md", status="to-read", started="2025-01-01")
+    note(vault, "papers/b.md", status="reading")
+    note(vault, "papers/c.md", status="reading", imported="[list.md:3]")
+    note(vault, "papers/d.md", status="dropped", started="2025-01-01", finished="2025-01-02")
+    note(vault, "papers/e.md", status="read", added="2025-05-01", started="2025-01-01", finished="2025-01-02")
+    assert found(vault) == [
+        "info notes/papers/a.md:4: dates: started 2025-01-01, and still 'to-read'"
+        " (set status: reading, or remove the date)",
+        "info notes/papers/b.md:3: dates: being read, and no day says since when (write started: and the day)",
     ]
 
 

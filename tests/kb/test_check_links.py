@@ -71,10 +71,12 @@ def test_the_terminal_and_a_build_say_the_same(make_vault: Vault, run_kb: Run) -
     pytest.importorskip("mkdocs", reason="the site extra is not installed")
     from kb.site.build import build
 
-    root = make_vault(linked("[[nowhere]] and [x](missing.md), [[some papr]] and [[wish]].", "wanted: [wish]\n"))
+    root = make_vault(
+        linked("[[nowhere]] and [x](missing.md), [y](A.md), [[some papr]] and [[wish]].", "wanted: [wish]\n")
+    )
     (root / "mkdocs.yml").write_text("site_name: x\ndocs_dir: notes\ntheme: {name: material}\nplugins: [search, kb]\n")
     checked = run_kb(root, "check").stdout.splitlines()
-    assert len(checked) == 3 and sorted(build(root, quiet=True).warnings) == sorted(checked)
+    assert len(checked) == 4 and sorted(build(root, quiet=True).warnings) == sorted(checked)
     rows = json.loads(run_kb(root, "check", "--all", "--json").stdout)
     assert [row["check"] for row in rows].count("wanted") == 1
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kb.checks.works import probable_works
 from kb.duplicates import Shelf, Work, same_work
 from kb.frontmatter import compose
 from kb.library import Library
@@ -158,4 +162,41 @@ def test_twins_of_a_vault(vault: Path) -> None:
     meta = {"title": "Learning to See in the Dark", "authors": ["Ann Lee"], "year": 2018}
     for id, more in {"a": {}, "b": {"year": 2019}, "c": {"authors": ["Bo Li"]}, "d": {"incomplete": "doi"}}.items():
         put(vault, id, meta | more)
-    assert [(a.path, b.path) for a, b in Shelf(Library(vault)).twins()] == [("notes/papers/a.md", "notes/papers/b.md")]
+    assert [(p.path, p.message) for p in probable_works(Library(vault))] == [
+        ("notes/papers/b.md", "notes/papers/a.md is probably the same work, by title and author")
+    ]
+
+
+@pytest.mark.parametrize("pairs", [ONE_WORK, TWO_WORKS], ids=["one", "two"])
+def test_a_vault_of_all_hard_pairs_tells_those_that_a_look_at_every_two_finds(vault: Path, pairs: list[Any]) -> None:
+    works = {}
+    for n, (a, b, _) in enumerate(pairs):
+        for side, meta in (("a", a), ("b", b)):
+            put(vault, f"n{n}{side}", {k: v for k, v in meta.items() if k != "kind" or v == "paper"})
+    library = Library(vault)
+    for path, text in library.index.rows("SELECT path, meta FROM notes ORDER BY path"):
+        works[path] = Work(path, json.loads(text))
+    expected = {
+        (one.path, other.path)
+        for one, other in itertools.combinations(works.values(), 2)
+        if one.tokens.isdisjoint(other.tokens) and one.may_be(other)
+    }
+    told = {(p.message.partition(" is")[0], p.path) for p in probable_works(library)}
+    assert told == expected
+    assert len(expected) >= 15 or pairs is TWO_WORKS
+
+
+def test_many_notes_of_one_title_are_not_each_compared_with_each(vault: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(200):
+        put(vault, f"n{n:03}", {"title": "Notes of the Weekly Reading Group", "authors": ["Ann Lee"], "year": 1800 + n})
+    looked = 0
+    may_be = Work.may_be
+
+    def counted(one: Work, other: Work) -> bool:
+        nonlocal looked
+        looked += 1
+        return may_be(one, other)
+
+    monkeypatch.setattr(Work, "may_be", counted)
+    assert list(probable_works(Library(vault))) == []
+    assert 200 < looked < 200 * 31  # and not 19,900

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reproductions import MODEL, TRAIN, claim, judged, record, segment, write
 
-from kb.checks import check, quick
+from kb.checks import check as every
+from kb.checks import quick
 from kb.library import Library
+from kb.problem import Problem
 from kb.results import Results, source_hash
 from kb.verbs.status import dashboard
 
@@ -37,6 +39,10 @@ def ran(root: Path, claims: list[dict[str, Any]] | None = None, **given: Any) ->
     source = source_hash(root, "toy")
     records = [record(seed=s, source=source, **given) for s in range(3)]
     return write(root, claims=claims or [judged()], records=records)
+
+
+def check(library: Library) -> list[Problem]:
+    return [p for p in every(library) if p.check != "orphan"]
 
 
 def told(root: Path) -> list[str]:
@@ -136,19 +142,61 @@ def test_unknown_keys_and_nulls_are_no_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("given", "line", "problem"),
     [
-        ({"done": "yes"}, "the record: `done` is not true or false"),
-        ({"metrics": {"a": "b"}}, "the record: `metrics` is not an object of numbers, null where one is not finite"),
-        ({"curve": {"step": [1], "a": [1, 2]}}, "the record: `curve` is not an object of lists of numbers, each as"),
-        ({"segments": [segment(to_step=1.5)]}, "segment 1: `to_step` is not a whole number"),
-        ({"segments": [{}]}, "segment 1 has no `device`"),
+        ({"done": "yes"}, 9, "the record: `done` is not true or false"),
+        (
+            {"metrics": {"a": "b"}},
+            27,
+            "the record: `metrics` is not an object of numbers, null where one is not finite",
+        ),
+        (
+            {"curve": {"step": [1], "a": [1, 2]}},
+            30,
+            "the record: `curve` is not an object of lists of numbers, each as",
+        ),
+        ({"segments": [segment(to_step=1.5)]}, 23, "segment 1: `to_step` is not a whole number"),
+        ({"segments": [segment(), segment(to_step=1.5)]}, 37, "segment 2: `to_step` is not a whole number"),
+        ({"segments": [{}]}, 0, "segment 1 has no `device`"),
     ],
 )
-def test_an_ill_shaped_record(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
+def test_an_ill_shaped_record(tmp_path: Path, given: dict[str, Any], line: int, problem: str) -> None:
     write(tmp_path, records=[record(**given)])
-    assert told(tmp_path)[0].startswith(f"error repro/toy/runs/smoke-s0.json:0: record: {problem}")
+    assert told(tmp_path)[0].startswith(f"error repro/toy/runs/smoke-s0.json:{line}: record: {problem}")
     assert Results(tmp_path).papers["toy"].records == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, []),
+        ({"segments": [segment(), segment(from_step=40, to_step=150), segment(from_step=150, to_step=200)]}, []),
+        ({"segments": [segment(from_step=60, to_step=40)]}, ["error 23: segment 1 goes from step 60 back to 40"]),
+        (
+            {"segments": [segment(), segment(from_step=101, to_step=200)]},
+            ["error 36: segment 2 begins at step 101, and nothing came further than 100"],
+        ),
+        ({"schema": 2}, ["error 2: schema is 2, and this kb reads 1"]),
+        ({"curve": {"step": list(range(200))}}, []),
+        ({"curve": {"step": list(range(201))}}, ["warning 30: the curve has 201 points; 200 are enough"]),
+    ],
+)
+def test_what_must_hold_in_a_record(tmp_path: Path, given: dict[str, Any], expected: list[str]) -> None:
+    write(tmp_path, records=[record(**given)])
+    paper = Results(tmp_path).papers["toy"]
+    assert [f"{p.level} {p.line}: {p.message}" for p in paper.problems] == expected
+    assert all(p.hint and p.path == "repro/toy/runs/smoke-s0.json" for p in paper.problems)
+    assert list(paper.records) == ["smoke-s0"]
+
+
+def test_results_of_another_paper_or_schema(tmp_path: Path) -> None:
+    folder = write(tmp_path, claims=[claim()])
+    text = (folder / "results.json").read_text()
+    (folder / "results.json").write_text(text.replace('"schema": 1', '"schema": 9').replace('"toy"', '"other"'))
+    assert told(tmp_path) == [
+        "error repro/toy/results.json:2: results: schema is 9, and this kb reads 1 (use the kb of its time)",
+        "error repro/toy/results.json:3: results: the claims are those of 'other' (python -m repro.toy.claims)",
+    ]
 
 
 def test_a_record_in_the_wrong_place(tmp_path: Path) -> None:
@@ -339,7 +387,7 @@ def test_without_code_the_file_is_believed(tmp_path: Path) -> None:
 
 
 def test_check_tells_what_is_wrong_with_reproductions(tmp_path: Path) -> None:
-    folder = ran(tmp_path, [judged(), claim("T-2", note="gone")])
+    folder = ran(tmp_path, [judged(), claim("T-2", note="gone", recipes=["big"])])
     (folder / "model.py").write_text("x = 1\n")
     library = vault(tmp_path, a="repro: nothing\n")
     again = "run it again: kb run toy smoke"

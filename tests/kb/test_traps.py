@@ -69,6 +69,8 @@ def test_each_trap_is_told_on_its_line(number: int, front: str, value: Any, told
         "abstract: >-\n  one\n  1e3",
         "aliases:\n  - one\n    12:30",
         "url: https://e.org/0704.0001",
+        "bibtex: {address: \"Berlin, 015783, Germany\", note: 'it''s 1, 007, 8'}",
+        'aliases: ["a, 1e3, b", "say \\\\", "x, 017"]',
         "finished: null",
         "finished: ~",
     ],

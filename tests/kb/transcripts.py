@@ -29,9 +29,9 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "notes" / "guide"
 PAGES = (
     ROOT / "README.md",
-    *(GUIDE / f"{name}.md" for name in ("coming-from", "every-day", "import-a-list", "write-a-note")),
+    *(GUIDE / f"{name}.md" for name in ("coming-from", "every-day", "import-a-list", "write-a-note", "check-a-vault")),
 )
-_ONE_VAULT = ("every-day", "write-a-note")
+_ONE_VAULT = ("every-day", "write-a-note", "check-a-vault")
 DAY = "2026-11-22"
 WIDTH = 100
 _BLOCK = re.compile(r'^```(?P<lang>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.M | re.S)
