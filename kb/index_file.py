@@ -38,6 +38,7 @@ CREATE TABLE tags(n INTEGER, tag TEXT);
 CREATE TABLE names(name TEXT, rank INTEGER, n INTEGER);
 CREATE TABLE sources(token TEXT, n INTEGER);
 CREATE TABLE works(name TEXT, n INTEGER);
+CREATE TABLE fields(key TEXT, value TEXT, n INTEGER);
 CREATE TABLE links(n INTEGER, key TEXT, target TEXT, line INTEGER, heading TEXT, label TEXT, embed INTEGER,
   wiki INTEGER, start INTEGER, stop INTEGER);
 CREATE TABLE problems(n INTEGER, line INTEGER, "check" TEXT, message TEXT, hint TEXT, level TEXT, fixable INTEGER);
@@ -57,8 +58,10 @@ CREATE INDEX IF NOT EXISTS sources_token ON sources(token);
 CREATE INDEX IF NOT EXISTS sources_n ON sources(n);
 CREATE INDEX IF NOT EXISTS works_name ON works(name);
 CREATE INDEX IF NOT EXISTS works_n ON works(n);
+CREATE INDEX IF NOT EXISTS fields_key ON fields(key, value);
+CREATE INDEX IF NOT EXISTS fields_n ON fields(n);
 CREATE INDEX IF NOT EXISTS links_n ON links(n);
-CREATE INDEX IF NOT EXISTS links_key ON links(key);
+CREATE INDEX IF NOT EXISTS links_key ON links(key, n);
 CREATE INDEX IF NOT EXISTS problems_n ON problems(n);
 """
 _PATIENCE = 60.0  # seconds to wait for another command, which may be reading a large vault for the first time
@@ -194,7 +197,7 @@ def _remove(db: sqlite3.Connection, path: str) -> None:
 
             sql = "INSERT INTO fts(fts, rowid, title, names, tags, body) VALUES('delete', ?, ?, ?, ?, ?)"
             db.execute(sql, (n, *map(for_search, old)))
-        for table in ("notes", "tags", "names", "sources", "works", "links", "problems", "pending", "texts"):
+        for table in ("notes", "tags", "names", "sources", "works", "fields", "links", "problems", "pending", "texts"):
             db.execute(f"DELETE FROM {table} WHERE n = ?", (n,))
 
 

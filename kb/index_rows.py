@@ -13,7 +13,10 @@ from kb.names import link_key, name_key
 from kb.note import Note, shown_authors
 from kb.problem import Problem
 
-COLUMNS = {"notes": 18, "tags": 2, "names": 3, "sources": 2, "works": 2, "links": 10, "problems": 7, "pending": 5}
+COLUMNS = {
+    "notes": 18, "tags": 2, "names": 3, "sources": 2, "works": 2, "fields": 3, "links": 10, "problems": 7, "pending": 5,
+}  # fmt: skip
+FIELDS = ("part_of", "repro", "cite", "incomplete")  # keys that are asked for over the whole vault, and few notes have
 _NOT_ASCII = re.compile("[^\\x00-\\x7f]+")
 _DATES = ("added", "started", "finished", "published")
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -26,6 +29,7 @@ def rows(n: int, note: Note, problems: list[Problem]) -> Iterator[tuple[str, lis
     yield "names", [(name, rank, n) for name, rank in _names(note)]
     yield "sources", [(token, n) for token in {source.token for source in note.sources()}]
     yield "works", [(name, n) for name in work_names(note.meta)]
+    yield "fields", [(key, str(note.meta[key]), n) for key in FIELDS if note.meta.get(key)]
     yield "links", list(_links(n, note))
     yield "problems", [(n, p.line, p.check, p.message, p.hint, p.level, p.fixable) for p in problems]
     known_as = " ".join([note.id, *note.aliases, *note.authors])

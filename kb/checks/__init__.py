@@ -60,7 +60,6 @@ def key_line(library: Library, path: str, *keys: str) -> int:
 
 
 def values(library: Library, key: str) -> list[tuple[str, str]]:
-    """The notes that have a front-matter key, and its value."""
-    sql = f"""SELECT path, json_extract(meta, '$.{key}') AS value FROM notes
-              WHERE instr(meta, '"{key}"') AND value <> '' ORDER BY path"""
-    return [(path, str(value)) for path, value in library.index.rows(sql)]
+    """The notes that have one of the front-matter keys that kb.index_rows names, and its value."""
+    sql = "SELECT path, value FROM fields JOIN notes USING(n) WHERE key = ? ORDER BY path"
+    return [(path, value) for path, value in library.index.rows(sql, (key,))]

@@ -90,19 +90,19 @@ def misspelled_paths(library: Library) -> Iterator[Problem]:
 def orphaned_notes(library: Library) -> Iterator[Problem]:
     """Notes that no link leads to or from, and that are part of nothing; a reference without a word of its own is in
     the lists, and needs none."""
-    for path, _, _ in orphans(library, _WRITTEN):
-        yield Problem(path, 0, "orphan", "no note links to it, and it links to none", "link it from a topic", "info")
+    for path, _, _ in orphans(library):
+        sql = "SELECT 1 FROM texts JOIN notes USING(n) WHERE path = ? AND trim(body, char(9, 10, 13, 32)) <> ''"
+        if library.index.rows(sql, (path,)):
+            hint = "link it from a topic"
+            yield Problem(path, 0, "orphan", "no note links to it, and it links to none", hint, "info")
 
 
-_WRITTEN = "EXISTS (SELECT 1 FROM texts WHERE texts.n = notes.n AND trim(body, char(9, 10, 13, 32)) <> '')"
-
-
-def orphans(library: Library, where: str = "1") -> list[tuple[str, str, str]]:
+def orphans(library: Library) -> list[tuple[str, str, str]]:
     """Path, id and title of every note without a link in or out."""
-    sql = f"""SELECT path, id, title FROM notes WHERE kind <> '{PAGE}' AND NOT instr(meta, '"part_of"')
-              AND NOT EXISTS (SELECT 1 FROM links l WHERE l.n = notes.n)
+    sql = f"""SELECT path, id, title FROM notes WHERE kind <> '{PAGE}'
+              AND n NOT IN (SELECT n FROM fields WHERE key = 'part_of') AND n NOT IN (SELECT n FROM links)
               AND NOT EXISTS (SELECT 1 FROM names a JOIN links l ON l.key = a.name AND l.n <> a.n WHERE a.n = notes.n)
-              AND {where} ORDER BY path"""
+              ORDER BY path"""
     wholes = {library.index.resolve(link_name(part)) for part in {part for _, part in values(library, "part_of")}}
     return [(path, id, title) for path, id, title in library.index.rows(sql) if path not in wholes]
 

@@ -85,7 +85,7 @@ def _body(library: Library, path: str) -> str:
 
 
 def _reproduced(library: Library, path: str) -> Anchors:
-    joined = library.index.rows("SELECT 1 FROM notes WHERE path = ? AND instr(meta, '\"repro\"')", (path,))
+    joined = library.index.rows("SELECT 1 FROM fields JOIN notes USING(n) WHERE path = ? AND key = 'repro'", (path,))
     return {title_key(name): name for name in _OF_A_REPRODUCTION} if joined else {}
 
 

@@ -71,7 +71,7 @@ def _work(library: Library, path: str) -> Work:
 
 _TITLED = f"""SELECT n, path, title, (SELECT group_concat(name, char(10)) FROM works WHERE works.n = notes.n
               AND name LIKE 'author %') FROM notes WHERE kind <> '{PAGE}'
-              AND NOT (instr(meta, '"incomplete"') AND coalesce(json_extract(meta, '$.incomplete'), '') <> '')
+              AND n NOT IN (SELECT n FROM fields WHERE key = 'incomplete')
               AND n > ? ORDER BY n LIMIT 2000"""
 
 

@@ -180,7 +180,7 @@ class _Batch:
 
     def _keyed(self, meta: Metadata) -> str:
         """The note of the same citation key and title: all that tells an entry with neither ids nor authors."""
-        sql = "SELECT path, title FROM notes WHERE instr(meta, '\"cite\"') AND json_extract(meta, '$.cite') = ?"
+        sql = "SELECT path, title FROM fields JOIN notes USING(n) WHERE key = 'cite' AND value = ?"
         named = name_key(str(meta["title"]))
         rows = self.library.index.rows(sql, (meta["cite"],))
         return next((path for path, title in rows if name_key(title) == named), "")

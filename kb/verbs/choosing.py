@@ -83,8 +83,8 @@ def _row(library: Library, choice: Choice) -> dict[str, Any]:
 
 def _waiting(library: Library, query: Query) -> list[Choice]:
     where, args = as_sql(query)
-    sql = f"""SELECT n, id, path, added, coalesce(rating, 0), coalesce(CASE WHEN instr(meta, '"part_of"')
-              THEN json_extract(meta, '$.part_of') END, ''), place(meta) FROM notes
+    sql = f"""SELECT n, id, path, added, coalesce(rating, 0),
+              coalesce((SELECT value FROM fields f WHERE f.n = notes.n AND key = 'part_of'), ''), place(meta) FROM notes
               WHERE {"1" if query.has("kind") else f"kind NOT IN ('{PAGE}', 'topic', 'log')"} AND {where}"""
     found = [Choice(*row) for row in library.index.rows(sql, args)]
     wholes = {name: library.index.resolve(link_name(name)) or "" for name in {c.part for c in found} - {""}}
@@ -99,7 +99,7 @@ def _parts(library: Library, waiting: Sequence[Choice]) -> None:
     if not wholes:
         return
     begun = {path for (path,) in library.index.rows("SELECT path FROM notes WHERE status = 'reading'")} & wholes
-    sql = f"SELECT json_extract(meta, '$.part_of') FROM notes WHERE {_OPEN} AND instr(meta, '\"part_of\"')"
+    sql = f"SELECT value FROM fields JOIN notes USING(n) WHERE key = 'part_of' AND {_OPEN}"
     begun |= {library.index.resolve(link_name(str(name))) for (name,) in library.index.rows(sql) if name} & wholes
     for whole in sorted(begun):
         first = min((c for c in waiting if c.part == whole), key=lambda c: _natural(c.id))
@@ -114,27 +114,30 @@ def _natural(id: str) -> list[tuple[int, str]]:
 def _links(library: Library, waiting: Sequence[Choice]) -> None:
     """Links to what waits: from what is being read, and from other notes."""
     by_path = {c.path: c for c in waiting}
-    sql = """SELECT DISTINCT s.path, s.status, s.kind, l.key FROM links l JOIN notes s USING(n)
-             WHERE l.key IN (SELECT name FROM names WHERE n IN (SELECT value FROM json_each(?))) ORDER BY s.path"""
-    rows = library.index.rows(sql, (json.dumps([c.n for c in waiting]),))
-    targets = library.index.resolved({key for _, _, _, key in rows})
-    reading: dict[str, list[str]] = {}
+    sql = """SELECT DISTINCT key, n FROM links
+             WHERE key IN (SELECT name FROM names WHERE n IN (SELECT value FROM json_each(?)))"""
+    found = library.index.rows(sql, (json.dumps([c.n for c in waiting]),))
+    targets = library.index.resolved({key for key, _ in found})
+    rows = library.index.rows("SELECT n, path, status, kind FROM notes")
+    sources = {n: (path, status, kind) for n, path, status, kind in rows}
+    reading: dict[str, set[str]] = {}
     others: dict[str, set[str]] = {}
-    for source, status, kind, key in rows:
+    for key, n in found:
+        source, status, kind = sources[n]
         path = targets.get(key)
         if path not in by_path or path == source:
             continue
         if status == "reading":
-            reading.setdefault(path, []).extend([source] if source not in reading.get(path, []) else [])
+            reading.setdefault(path, set()).add(source)
         elif kind != PAGE:
             others.setdefault(path, set()).add(source)
-    for path, sources in reading.items():
-        names = ", ".join(_id(source) for source in sources[:_LINKS])
-        verb = "links" if len(sources) == 1 else "link"
-        by_path[path].give(_LINK * min(len(sources), _LINKS), f"{names}, which you are reading, {verb} to it")
-    for path, found in others.items():
-        told = f"{len(found)} other note{' links' if len(found) == 1 else 's link'} to it"
-        by_path[path].give(_MENTION * min(len(found), _MENTIONS), told)
+    for path, linking in reading.items():
+        names = ", ".join(_id(source) for source in sorted(linking)[:_LINKS])
+        verb = "links" if len(linking) == 1 else "link"
+        by_path[path].give(_LINK * min(len(linking), _LINKS), f"{names}, which you are reading, {verb} to it")
+    for path, mentioning in others.items():
+        told = f"{len(mentioning)} other note{' links' if len(mentioning) == 1 else 's link'} to it"
+        by_path[path].give(_MENTION * min(len(mentioning), _MENTIONS), told)
 
 
 def _tags(library: Library, waiting: Sequence[Choice], today: date) -> None:

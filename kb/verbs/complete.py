@@ -53,7 +53,7 @@ def complete(library: Library, fetcher: Fetcher) -> tuple[list[Added], list[Prob
 
 def _wanting(library: Library) -> tuple[list[_Wanting], list[Problem]]:
     found, problems = [], []
-    for note in library.index.notes("json_extract(meta, '$.incomplete') IS NOT NULL"):
+    for note in library.index.notes("n IN (SELECT n FROM fields WHERE key = 'incomplete')"):
         kind = note.meta["incomplete"]
         sources = note.sources()
         source = next((s for s in sources if kind_of(s).name == kind), next(iter(sources), None))
