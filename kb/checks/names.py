@@ -81,7 +81,7 @@ def _circles(parents: Mapping[str, str | None]) -> Iterator[list[str]]:
             seen[at] = start
             trail.append(at)
             at = parents.get(at)
-        if at is not None and seen[at] == start and at in trail:
+        if at is not None and seen[at] == start:
             yield trail[trail.index(at) :]
 
 

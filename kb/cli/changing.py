@@ -27,7 +27,6 @@ def check(
     fmt = "json" if json else format
     render([], fmt)
     library = open_library(capturing=False, near=paths or ())
-    chosen([], library.root, paths or ())
     if fix:
         mended = mend(library, lambda found: chosen(found, library.root, paths or ()))
         show_lines((f"fixed {printable(str(problem))}" for problem in mended) if fmt != "json" else ())

@@ -40,6 +40,26 @@ def test_files_by_their_name_and_the_site_s_own_pages_are_there(make_vault: Vaul
     ]
 
 
+def test_suggestions_are_made_for_as_many_links_as_one_looks_at(
+    make_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs a look at every name of the vault: a vault of broken links must not take the square of its size."""
+    root = make_vault(linked(" ".join(f"[[zzz-{n}-zzz]] [[zzz-{n}-zzz]]" for n in range(150))))
+    asked: list[str] = []
+    monkeypatch.setattr("kb.checks.links._near", lambda key, names: asked.append(key) or "")
+    assert len(found(root)) == 300 and len(asked) == len(set(asked)) == 100
+
+
+def test_the_pages_of_a_build_are_made_up_only_where_a_link_may_lead_to_one(
+    make_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are made of every note, which a large vault has no memory for."""
+    asked: list[int] = []
+    monkeypatch.setattr("kb.checks.links._generated", lambda library: asked.append(1) or set())
+    assert len(found(make_vault(linked("[x](missing.md) [y](../talks/z.md) [[tags/x]]")))) == 3 and asked == []
+    assert len(found(make_vault(linked("[x](../tags/x.md) [y](../years/1.md)"), "other"))) == 2 and asked == [1]
+
+
 @pytest.mark.parametrize(
     ("link", "keys", "hint"),
     [
