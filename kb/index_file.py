@@ -69,9 +69,9 @@ _CHUNK = 500  # notes that are held in memory at once
 _LARGEST = 16 * 1024 * 1024  # bytes of a note
 _NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
 _CODE = (
-    "index_file.py", "index_rows.py", "note.py", "frontmatter.py",
-    "spelling.py", "simple_yaml.py", "traps.py", "links.py", "ids.py",
-    "id_rules.py", "duplicates.py", "titles.py", "people.py",
+    "index_file.py", "index_rows.py", "note.py", "frontmatter.py", "spelling.py", "contradictions.py", "published.py",
+    "simple_yaml.py", "traps.py", "links.py", "ids.py", "id_rules.py", "duplicates.py", "titles.py", "people.py",
+    "names.py", "vocabulary.py",
 )  # fmt: skip
 _DAY = 86400
 

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from kb import frontmatter, spelling
+from kb.contradictions import contradictions
 from kb.id_rules import ACL_ID, ARXIV_ID, WHOLE_DOI, isbn13
 from kb.ids import Source, identify, slug
 from kb.links import Link, find_links
@@ -299,6 +300,8 @@ def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
         problems.append(Problem(path, 1, "front-matter", "no front matter", hint, "error", True))
     elif not meta.get("title") and not front.faults:
         problems.append(Problem(path, 1, "title", "no title", f"add `title: {_first_heading(front.body) or stem}`"))
+    for key, check, message, hint, level in contradictions(meta):
+        problems.append(Problem(path, lines.get(key, 1), check, message, hint, level))
     if "title" not in meta:
         meta["title"] = _first_heading(front.body) or stem
     if not meta.get("kind") and (kind := folder_kind(path)):
@@ -338,6 +341,8 @@ def _typed(raw: Mapping[str, Any], lines: Mapping[str, int], path: str, problems
             problems.append(spelling.misfit(key, value, str(error), path, line))
             if key == "title":
                 meta[key] = str(value)
+            if key == "private":  # whatever was meant, it was not to be shown to everybody
+                meta[key] = True
         else:
             if key in spelling.SPELLED and (problem := spelling.odd(key, value, path, line)):
                 problems.append(problem)

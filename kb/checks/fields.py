@@ -1,20 +1,13 @@
-"""Checks of the front matter's values against each other: dates, status, years and the ids that bear a year."""
+"""Checks of dates against the status and against today, and of what is still to be fetched."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import Any
 
 from kb.checks import key_line, values
 from kb.library import Library
 from kb.problem import Level, Problem
-from kb.published import is_preprint_doi, is_published, preprint_year
-
-_PRINTED = ("acl", "isbn", "pmid", "openreview", "published")  # what tells of a year besides that of the preprint
-_EARLY, _LATE = 3, 1  # years by which a note may date a paper of the ACL before its volume, or after it
 
 
 def contradicting_dates(library: Library, today: date) -> Iterator[Problem]:
@@ -50,45 +43,6 @@ def _told(status: str, started: str, finished: str) -> Iterator[tuple[str, str, 
         yield "status", "being read, and no day says since when", "write started: and the day", "info"
 
 
-def contradicting_years(library: Library) -> Iterator[Problem]:
-    """A year long before the work was published, and one before its arXiv id where nothing else can give it."""
-    sql = """SELECT path, year, published FROM notes
-             WHERE published <> '' AND CAST(substr(published, 1, 4) AS INTEGER) > year + 1 ORDER BY path"""
-    for path, year, published in library.index.rows(sql):
-        message = f"year is {year}, and published {published}"
-        yield Problem(path, key_line(library, path, "year"), "dates", message, "mend the one that is wrong", "warning")
-    sql = """SELECT path, year, meta FROM notes WHERE instr(meta, '"arxiv"') AND year IS NOT NULL
-             AND (json_extract(meta, '$.arxiv') GLOB '*/*'
-                  OR year < 2000 + CAST(substr(json_extract(meta, '$.arxiv'), 1, 2) AS INTEGER)) ORDER BY path"""
-    for path, year, text in library.index.rows(sql):
-        meta = json.loads(text)
-        began = preprint_year(meta) or 0
-        if year < began and not _is_printed(meta):
-            message = f"year is {year}, and arxiv {meta['arxiv']} is of {began}"
-            hint = "mend the one that is wrong, or name the venue of that year"
-            yield Problem(path, key_line(library, path, "year"), "ids", message, hint, "warning")
-
-
-def _is_printed(meta: Mapping[str, Any]) -> bool:
-    doi = str(meta.get("doi") or "")
-    return is_published(meta) or bool(doi and not is_preprint_doi(doi)) or any(meta.get(key) for key in _PRINTED)
-
-
-def contradicting_volumes(library: Library) -> Iterator[Problem]:
-    """A year that cannot be that of the ACL's volume, nor of a preprint before it."""
-    sql = """SELECT path, year, json_extract(meta, '$.acl') FROM notes
-             WHERE instr(meta, '"acl"') AND year IS NOT NULL ORDER BY path"""
-    for path, year, acl in library.index.rows(sql):
-        m = re.match(r"(\d{4})\.|[A-Z](\d\d)-", str(acl))
-        if m is None:
-            continue
-        volume = int(m[1]) if m[1] else int(m[2]) + (1900 if int(m[2]) >= 60 else 2000)
-        if not volume - _EARLY <= year <= volume + _LATE:
-            message = f"year is {year}, and acl {acl} is of {volume}"
-            line = key_line(library, path, "year")
-            yield Problem(path, line, "ids", message, "mend the one that is wrong", "warning")
-
-
 def incomplete_notes(library: Library) -> Iterator[Problem]:
     """Notes whose source was not reached."""
     for path, what in values(library, "incomplete"):
@@ -97,4 +51,4 @@ def incomplete_notes(library: Library) -> Iterator[Problem]:
         yield Problem(path, line, "incomplete", message, "kb add --complete", "info")
 
 
-FIELD_CHECKS = (contradicting_years, contradicting_volumes, incomplete_notes)
+FIELD_CHECKS = (incomplete_notes,)

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kb.duplicates import PLACES, Work
-from kb.ids import ACL_ID, identify, source_url
 from kb.library import Library
 from kb.note import PAGE, WORK_KEYS, Note
 from kb.problem import Level, Problem
 from kb.titles import main_title, words
 
-_IDS = ("arxiv", "doi", "acl", "openreview")
 _CROWD = 30  # notes of one title: what comes later is compared with the first of them
 _SUBTITLE = re.compile(r":\s|\s[-–—]+\s|—")
 
@@ -127,37 +125,4 @@ def _key_of(token: str, meta: Any) -> str:
     return "title"
 
 
-def mismatched_ids(library: Library) -> Iterator[Problem]:
-    """Links under `url` and `pdf` to another paper than the ids name; ids under another key than their own."""
-    named = " + ".join(f"(instr(meta, '\"{key}\"') > 0)" for key in _IDS)
-    sql = f"""SELECT path, meta FROM notes JOIN
-              (SELECT n, count(*) AS ids FROM sources WHERE token GLOB 'arxiv:*' OR token GLOB 'doi:*'
-               OR token GLOB 'acl:*' OR token GLOB 'openreview.net/*' GROUP BY n) USING(n)
-              WHERE ids > {named} OR instr(meta, '10.48550/') OR instr(meta, '10.18653/') ORDER BY path"""
-    for path, text in library.index.rows(sql):
-        meta = json.loads(text)
-        yield from _other_volume(library, path, meta)
-        for key in ("url", "pdf", "doi"):
-            value = str(meta.get(key) or "")
-            source = identify(value) if value else None
-            if source is None or source.key not in _IDS or source.key == key:
-                continue
-            own = next(iter(Note("", "", {source.key: meta.get(source.key, "")}, "").sources()), None)
-            if own and own.token != source.token:
-                message = f"{key} leads to {source_url(source.key, source.value)}, and {source.key} says {own.value}"
-                yield _found(library, path, key, "ids", message, "mend the one that is wrong", "warning")
-            elif own is None:
-                hint = f'write {source.key}: "{source.value}"'
-                yield _found(library, path, key, "ids", f"{key} holds what belongs under {source.key}", hint, "info")
-
-
-def _other_volume(library: Library, path: str, meta: dict[str, Any]) -> Iterator[Problem]:
-    """A DOI of the ACL holds the id of its Anthology."""
-    m = re.fullmatch(rf"10\.18653/v1/({ACL_ID})", str(meta.get("doi", "")), re.I)
-    acl = str(meta.get("acl") or "")
-    if m and acl and m[1].lower() != acl.lower():
-        message = f"doi is that of {m[1]}, and acl says {acl}"
-        yield _found(library, path, "doi", "ids", message, "mend the one that is wrong", "warning")
-
-
-WORK_CHECKS = (duplicate_works, mismatched_ids)
+WORK_CHECKS = (duplicate_works,)

@@ -178,7 +178,7 @@ def test_bad_values_are_told_and_left_out(line: str, expected: str) -> None:
     assert (told.line, told.check, told.level, told.hint) == (3, "schema", "error", f"write {expected}")
     assert told.message.startswith(f"{key}: '")
     assert told.message.endswith(f"' is not {expected}")
-    assert note.meta.get(key) == {"title": "['a']", "kind": "paper"}.get(key)
+    assert note.meta.get(key) == {"title": "['a']", "kind": "paper", "private": True}.get(key)
 
 
 def test_every_key_of_the_schema_is_tried() -> None:
