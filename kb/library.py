@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kb.files import Journal
 from kb.index import Index, Progress
 from kb.names import link_key, name_key
 from kb.problem import KbError, Problem
@@ -52,10 +53,12 @@ def backlinks_of(
 
 
 class Library:
-    """Opening one brings the index up to date; the notes themselves are read when asked for."""
+    """Opening one brings the index up to date; the notes themselves are read when asked for. `moment` tells whether
+    another command has changed the vault since."""
 
     def __init__(self, root: Path, progress: Progress | None = None) -> None:
         self.root = root
+        self.moment = Journal(root).moment()
         self.index = Index(root, progress)
 
     @cached_property

@@ -18,12 +18,13 @@ def check(
     from kb.checks import check as run
     from kb.checks import render
     from kb.checks.fix import fix as mend
+    from kb.edits import again
     from kb.library import Library
     from kb.render import printable
 
     library = open_library()
     if fix:
-        mended = mend(library)
+        mended = again(library, mend)
         show_lines(f"fixed {printable(str(problem))}" for problem in mended)
         library = Library(library.root) if mended else library
     problems = [p for p in run(library) if all or p.level != "info"]
