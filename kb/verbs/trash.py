@@ -105,10 +105,7 @@ def _new_folder(root: Path) -> Path:
     trash = state_dir(root) / "trash"
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     n = 1
-    while True:
-        folder = trash / (f"{stamp}.{n:03}" if n > 1 else stamp)
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:  # another removal within the second
-            n += 1
+    while (folder := trash / (f"{stamp}.{n:03}" if n > 1 else stamp)).exists():
+        n += 1
+    folder.mkdir(parents=True)
+    return folder
