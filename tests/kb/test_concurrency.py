@@ -339,6 +339,37 @@ def test_an_editor_that_never_stops_saving_is_told_of(root: Path, monkeypatch: p
     is_clean(root)
 
 
+def test_no_command_is_quicker_twice(root: Path) -> None:
+    """What begins anew has the lock from the beginning on, and looks at the vault when it has it."""
+    seen: list[tuple[int, bool]] = []
+
+    def busy() -> bool:
+        found: list[bool] = []
+
+        def ask() -> None:  # the lock is a thread's: this one is another command
+            try:
+                with locked(root, 0):
+                    found.append(False)
+            except Busy:
+                found.append(True)
+
+        other = threading.Thread(target=ask)
+        other.start()
+        other.join(SECONDS)
+        return found[0]
+
+    def work(now: Library) -> str:
+        seen.append((len(now.notes), busy()))
+        if len(seen) < 3:
+            (root / f"notes/n{len(seen)}.md").write_text(NOTE.format("more"))
+            raise Stale("somebody was quicker")
+        return "done"
+
+    assert again(Library(root), work) == "done"
+    assert seen == [(7, False), (8, True), (9, True)]
+    assert not busy()
+
+
 def test_a_note_that_is_renamed_is_found_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     meanwhile(monkeypatch, lambda: rename(Library(root), "work-0", "zero"))
     again(Library(root), lambda now: remark(now, now.find("Work 0"), "still here", TODAY))
