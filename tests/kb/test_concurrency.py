@@ -401,6 +401,17 @@ def test_a_work_that_another_command_adds_is_not_added_again(root: Path, monkeyp
     assert "second" not in agrees(root)
 
 
+def test_a_change_that_took_the_place_of_another_is_noticed(root: Path) -> None:
+    """An undo and then an add leave as many entries in the journal as before, of the same names."""
+    adding(bib("x", "Taken back"))(Library(root))
+    library = Library(root)
+    undo(root)
+    adding(bib("k", "First"), id="first")(Library(root))
+    done = add(library, [bib("k", "Second")], AddOptions(offline=True, id="second"), nobody, TODAY)
+    assert [(one.action, one.id) for one in done] == [("exists", "first")]
+    assert entries(root) == ["add"]
+
+
 def test_what_is_merged_into_a_note_leaves_an_edit_by_hand(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(Library(root), [bib("k", "Known")], OFFLINE, nobody, TODAY)
     path = root / "notes/papers/known.md"

@@ -17,11 +17,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
+import kb.cli  # noqa: F401  (the verbs)
 import kb.index_file
 from kb.checks import check
-from kb.cli import app
+from kb.cli.shared import app
 from kb.library import Library
 from kb.query import parse
 from kb.verbs.show import as_json, links_json
@@ -426,7 +428,7 @@ def test_no_verb_that_reads_touches_a_note(make_vault: Vault, monkeypatch: pytes
     monkeypatch.chdir(root)
     before = stats(root)
     assert len(before) == 13
-    ended = {}
+    ended: dict[str, Result] = {}
     for line in (*READING, *READING[:3]):
         if line == "list" and ended:  # once more, with an index that is damaged
             for file in (root / ".kb").glob("index-*"):
