@@ -10,7 +10,7 @@ from kb import frontmatter
 from kb.files import PATIENCE, Journal, locked, read_bytes
 from kb.library import Library
 from kb.note import KEY_ORDER, Note, parse_note
-from kb.problem import KbError, Stale
+from kb.problem import KbError, Overtaken, Stale
 
 Changes = Mapping[str, object]  # front-matter keys -> values; None takes a key out
 Failed = Callable[[str, KbError], None]
@@ -20,14 +20,16 @@ _TRIES = 5  # times to begin anew, each with no other command in between: an edi
 
 def again(library: Library, work: Callable[[Library], _T], seconds: float = PATIENCE) -> _T:
     """What `work` does to a vault. Where another command or an editor was quicker (`Stale`), it begins anew on the
-    vault as it is then, with the lock held for up to `seconds` of waiting for it: no command is quicker twice."""
+    vault as it is then, with the lock, for which it waits up to `seconds`: no command is quicker twice. Of a vault that
+    commands alone have changed it looks only at what they changed, so that nobody waits for long."""
     try:
         return work(library)
     except Stale as error:
         stale = error
     for _ in range(_TRIES):
         with locked(library.root, seconds):
-            now = Library(library.root)
+            only = Journal(library.root).notes_since(library.moment) if isinstance(stale, Overtaken) else None
+            now = Library(library.root, only=only)
             try:
                 return work(now)
             except Stale as error:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kb.problem import KbError, Stale
+from kb.problem import KbError, Overtaken, Stale
 
 STATE = ".kb"
 _KEPT = 50  # changes that can be taken back
@@ -153,6 +153,19 @@ class Journal:
             return ""
         return f"{newest.name} {found.st_ino} {found.st_ctime_ns}"
 
+    def notes_since(self, moment: str) -> list[str] | None:
+        """The notes that commands have changed since a moment; None where the journal does not tell."""
+        newest, _, rest = moment.partition(" ")
+        entries = sorted(self.folder.glob("*.json"), reverse=True)
+        newer = [entry for entry in entries if entry.name > newest]
+        if not moment or len(newer) == len(entries) or entries[len(newer)].name != newest:
+            return None
+        found = entries[len(newer)].stat()
+        if rest != f"{found.st_ino} {found.st_ctime_ns}":  # taken back since, and another change in its place
+            return None
+        paths = {path for entry in newer for path in self._load(entry).paths}
+        return sorted(path for path in paths if path.startswith("notes/") and path.endswith(".md"))
+
     def commit(
         self,
         verb: str,
@@ -169,7 +182,7 @@ class Journal:
         with locked(self.root):
             self._recover()
             if since is not None and since != self.moment():
-                raise Stale("another kb command was quicker; nothing was written, so run the command again")
+                raise Overtaken("another kb command was quicker; nothing was written, so run the command again")
             old = {path: read_bytes(self._inside(path)) for path in writes}
             for path, data in expected.items():
                 if path in old and old[path] != data:

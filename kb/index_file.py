@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kb.ids import fold
 from kb.order import place_in
 from kb.problem import Problem
-from kb.scan import Stamps, differing, scan
+from kb.scan import Stamps, differing, scan, scan_again
 
 if TYPE_CHECKING:
     from kb.note import Note
@@ -162,12 +162,14 @@ def _run(db: sqlite3.Connection, script: str) -> None:
             db.execute(statement)
 
 
-def refresh(db: sqlite3.Connection, root: Path, progress: Progress) -> None:
-    """Bring an index up to date with the notes of a vault. Notes are looked for, and a few of them read, before the
-    index is locked: other commands wait for no more than the writing."""
+def refresh(db: sqlite3.Connection, root: Path, progress: Progress, only: Iterable[str] | None = None) -> None:
+    """Bring an index up to date with the notes of a vault, `only` with some of them where no others have changed since
+    it was. Notes are looked for, and a few of them read, before the index is locked: other commands wait for no more
+    than the writing."""
+    old = _stamps(db)
+    known = old and only is not None and all(path.rpartition("/")[0] in old for path in only)
+    new = scan_again(root, old, only or (), time.time_ns()) if known else scan(root, time.time_ns())
     while True:
-        old = _stamps(db)
-        new = scan(root, time.time_ns())
         changed, gone = differing(old, new)
         if not changed and not gone:
             return
@@ -177,7 +179,10 @@ def refresh(db: sqlite3.Connection, root: Path, progress: Progress) -> None:
         with _writing(db):
             if _stamps(db) == old:
                 _update(db, old, new, gone, chunks)
-                return  # else another command was quicker, and little is left to do
+                return
+        old = _stamps(db)  # another command was quicker, and has left little to do
+        changed, gone = differing(old, new)
+        new = scan_again(root, old, [*changed, *gone], time.time_ns())
 
 
 def _stamps(db: sqlite3.Connection) -> Stamps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -56,10 +56,10 @@ class Library:
     """Opening one brings the index up to date; the notes themselves are read when asked for. `moment` tells whether
     another command has changed the vault since."""
 
-    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+    def __init__(self, root: Path, progress: Progress | None = None, only: Sequence[str] | None = None) -> None:
         self.root = root
         self.moment = Journal(root).moment()
-        self.index = Index(root, progress)
+        self.index = Index(root, progress, only)
 
     @cached_property
     def notes(self) -> dict[str, Note]:

@@ -43,3 +43,7 @@ class KbError(Exception):
 
 class Stale(KbError):
     """What a command read is no longer so: somebody else was quicker. Nothing was written; doing it again may help."""
+
+
+class Overtaken(Stale):
+    """Another command has changed the vault; the journal tells which notes."""

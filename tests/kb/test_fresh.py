@@ -17,8 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import kb.cli  # noqa: F401  (the verbs)
 import kb.index_file
