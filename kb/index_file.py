@@ -167,22 +167,25 @@ def refresh(db: sqlite3.Connection, root: Path, progress: Progress, only: Iterab
     it was. Notes are looked for, and a few of them read, before the index is locked: other commands wait for no more
     than the writing."""
     old = _stamps(db)
-    known = old and only is not None and all(path.rpartition("/")[0] in old for path in only)
-    new = scan_again(root, old, only or (), time.time_ns()) if known else scan(root, time.time_ns())
-    while True:
+    if old and only is not None and all(path.rpartition("/")[0] in old for path in only):
+        new = scan_again(root, old, only, time.time_ns())
         changed, gone = differing(old, new)
-        if not changed and not gone:
-            return
-        chunks = _chunks(root, progress(changed, len(changed)))
-        if len(changed) <= _CHUNK:
-            chunks = iter(list(chunks))
-        with _writing(db):
-            if _stamps(db) == old:
-                _update(db, old, new, gone, chunks)
-                return
-        old = _stamps(db)  # another command was quicker, and has left little to do
+        changed = [path for path in changed if path in only]  # without what may be edited in this moment
+    else:
+        new = scan(root, time.time_ns())
         changed, gone = differing(old, new)
-        new = scan_again(root, old, [*changed, *gone], time.time_ns())
+    if not changed and not gone:
+        return
+    chunks = _chunks(root, progress(changed, len(changed)))
+    if len(changed) <= _CHUNK:
+        chunks = iter(list(chunks))
+    with _writing(db):
+        if (now := _stamps(db)) != old:  # another command was quicker, and has left little to do
+            changed, gone = differing(now, new)
+            old, new = now, scan_again(root, now, [*changed, *gone], time.time_ns())
+            changed, gone = differing(old, new)
+            chunks = _chunks(root, changed)
+        _update(db, old, new, gone, chunks)
 
 
 def _stamps(db: sqlite3.Connection) -> Stamps:
