@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -410,6 +410,38 @@ def test_a_change_that_took_the_place_of_another_is_noticed(root: Path) -> None:
     done = add(library, [bib("k", "Second")], AddOptions(offline=True, id="second"), nobody, TODAY)
     assert [(one.action, one.id) for one in done] == [("exists", "first")]
     assert entries(root) == ["add"]
+
+
+def test_only_what_commands_changed_is_looked_at_again(root: Path) -> None:
+    """Until the journal does not tell, or the index is a new one: then at everything."""
+    library = Library(root)
+    assert Journal(root).notes_since(library.moment) is None  # nothing was done yet
+    adding(bib("k", "First"))(library)
+    moment = Library(root).moment
+    assert Journal(root).notes_since(moment) == []
+    rename(Library(root), "work-0", "zero")
+    adding(bib("m", "Second", "O. Ther"), kind="talk")(Library(root))
+    only = Journal(root).notes_since(moment)
+    assert only == ["notes/papers/work-0.md", "notes/papers/zero.md", "notes/talks/second.md"]
+    read: list[str] = []
+
+    def seen(paths: Iterable[str], total: int) -> Iterable[str]:
+        read.extend(paths)
+        return read[-total:]
+
+    for known in (only[:2], only):  # the second time there is a folder that the index does not know
+        now = Library(root, seen, known)
+        assert now.index.resolve("zero") and not now.index.resolve("work-0")
+        now.index.close()
+    assert sorted(set(read) & set(only)) == only[1:]
+    assert "second" in agrees(root)
+    for file in (root / ".kb").glob("index-*"):
+        file.unlink()
+    assert len(Library(root, only=[]).notes) == 9
+    undo(root)
+    adding(bib("n", "Third", "N. Ew"))(Library(root))
+    assert Journal(root).notes_since(Library(root).moment) == []
+    assert Journal(root).notes_since(moment.replace(" ", " 1", 1)) is None
 
 
 def test_what_is_merged_into_a_note_leaves_an_edit_by_hand(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
