@@ -355,6 +355,51 @@ def test_a_clock_that_is_set_back_between_two_commands(make_vault: Vault, monkey
         assert found == cold(root)
 
 
+def come_and_go(root: Path) -> None:
+    (root / "notes/papers/brief.md").write_text(NEW)
+    fresh(root)
+    (root / "notes/papers/brief.md").unlink()
+
+
+def move_on(root: Path) -> None:
+    write(root / "notes/papers/a.md", OLD)
+    fresh(root)
+    write(root / "notes/papers/a.md", NEW)
+
+
+def go_and_come(root: Path) -> None:
+    (root / "notes/papers/a.md").unlink()
+    fresh(root)
+    (root / "notes/papers/a.md").write_text(NEW)
+
+
+@pytest.mark.parametrize("other", [come_and_go, move_on, go_and_come])
+@pytest.mark.parametrize("seconds", [0, 10])
+def test_another_command_indexes_what_is_no_more(
+    make_vault: Vault, monkeypatch: pytest.MonkeyPatch, other: Way, seconds: float
+) -> None:
+    """After this command has looked for notes and before it writes what it found."""
+    root = make_vault({"papers/a.md": OLD, **OTHERS})
+    set_clock(monkeypatch, seconds)
+    fresh(root)
+    next_tick(root.parent)
+    write(root / "notes/papers/a.md", NEW)
+    writing, todo = kb.index_file._writing, [other]
+
+    def later(db: Any) -> Any:
+        if todo:
+            todo.pop()(root)
+            next_tick(root.parent)
+        return writing(db)
+
+    monkeypatch.setattr(kb.index_file, "_writing", later)
+    fresh(root)
+    assert not todo
+    found = fresh(root)
+    is_new(found)
+    assert found == cold(root)
+
+
 def test_notes_in_a_linked_folder(tmp_path: Path, make_vault: Vault) -> None:
     """notes/ is a link to a folder elsewhere, which a sync tool replaces as a whole."""
     root = make_vault({"papers/a.md": OLD, **OTHERS})
