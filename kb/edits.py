@@ -4,14 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from kb import frontmatter
-from kb.files import Journal, read_bytes
+from kb.files import PATIENCE, Journal, locked, read_bytes
+from kb.library import Library
 from kb.note import KEY_ORDER, Note, parse_note
-from kb.problem import KbError
+from kb.problem import KbError, Overtaken, Stale
 
 Changes = Mapping[str, object]  # front-matter keys -> values; None takes a key out
 Failed = Callable[[str, KbError], None]
+_T = TypeVar("_T")
+_TRIES = 5  # times to begin anew, each with no other command in between: an editor that saves without end is given up
+
+
+def again(library: Library, work: Callable[[Library], _T], seconds: float = PATIENCE) -> _T:
+    """What `work` does to a vault. Where another command or an editor was quicker (`Stale`), it begins anew on the
+    vault as it is then, with the lock, for which it waits up to `seconds`: no command is quicker twice. Of a vault that
+    commands alone have changed it looks only at what they changed, so that nobody waits for long."""
+    try:
+        return work(library)
+    except Stale as error:
+        stale = error
+    for _ in range(_TRIES):
+        with locked(library.root, seconds):
+            only = Journal(library.root).notes_since(library.moment) if isinstance(stale, Overtaken) else None
+            now = Library(library.root, only=only)
+            try:
+                return work(now)
+            except Stale as error:
+                stale = error
+            finally:
+                now.index.close()
+    raise stale
 
 
 def decoded(data: bytes, path: str) -> str:
@@ -57,7 +82,7 @@ def rewrite(
         try:
             data = read_bytes(root / path)
             if data is None:
-                raise KbError(f"{path} is gone; run the command again")
+                raise Stale(f"{path} is gone; run the command again")
             made = new(path, data)
         except KbError as error:
             if failed is None:

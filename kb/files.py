@@ -18,11 +18,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kb.problem import KbError
+from kb.problem import KbError, Overtaken, Stale
 
 STATE = ".kb"
 _KEPT = 50  # changes that can be taken back
 _KEPT_BYTES = 256 * 1024 * 1024  # that their entries may take up; the newest change is kept whatever its size
+PATIENCE = 60.0  # seconds to wait for another command, which may be writing a large import
+_POLL = 0.01  # seconds between two looks at the lock
+
+
+class Busy(KbError):
+    """Another command holds the lock."""
 
 
 def state_dir(root: Path) -> Path:
@@ -82,15 +88,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(root: Path, seconds: float = 10, name: str = "lock") -> Iterator[None]:
-    """One writer at a time. The lock is the kernel's: it goes when its process does, however that ends."""
+def locked(root: Path, seconds: float = PATIENCE) -> Iterator[None]:
+    """One writer at a time; who has the lock already goes on. The lock is the kernel's: it goes when its process does,
+    however that ends. `Busy` where another command has it for so long."""
     from filelock import FileLock, Timeout
 
     try:
-        lock = FileLock(state_dir(root) / name, timeout=seconds)
-        lock.acquire()
+        lock = FileLock(state_dir(root) / "lock", is_singleton=True)
+        lock.acquire(timeout=seconds, poll_interval=_POLL)
     except Timeout:
-        raise KbError("another kb command has been writing for too long; try again when it has ended") from None
+        raise Busy("another kb command has been writing for too long; try again when it has ended") from None
     except OSError as error:
         raise KbError(f"{root / STATE}: {error.strerror}; kb must be able to write there") from None
     try:
@@ -135,17 +142,52 @@ class Journal:
             raise KbError(f"{folder}: {error.strerror}; kb must be able to write there") from None
         return folder
 
-    def commit(self, verb: str, writes: Mapping[str, bytes | None], expected: Mapping[str, bytes | None]) -> None:
+    def moment(self) -> str:
+        """Names the newest change, to tell whether there has been another since."""
+        try:
+            newest = max(
+                (e for e in os.scandir(self.root / STATE / "journal") if e.name.endswith(".json")),
+                key=lambda entry: entry.name,
+            )
+            found = newest.stat()
+        except (OSError, ValueError):  # no journal, an empty one, or one that changes in this moment
+            return ""
+        return f"{newest.name} {found.st_ino} {found.st_ctime_ns}"
+
+    def notes_since(self, moment: str) -> list[str] | None:
+        """The notes that commands have changed since a moment; None where the journal does not tell."""
+        newest, _, rest = moment.partition(" ")
+        entries = sorted(self.folder.glob("*.json"), reverse=True)
+        newer = [entry for entry in entries if entry.name > newest]
+        if not moment or len(newer) == len(entries) or entries[len(newer)].name != newest:
+            return None
+        found = entries[len(newer)].stat()
+        if rest != f"{found.st_ino} {found.st_ctime_ns}":  # taken back since, and another change in its place
+            return None
+        paths = {path for entry in newer for path in self._load(entry).paths}
+        return sorted(path for path in paths if path.startswith("notes/") and path.endswith(".md"))
+
+    def commit(
+        self,
+        verb: str,
+        writes: Mapping[str, bytes | None],
+        expected: Mapping[str, bytes | None],
+        since: str | None = None,
+    ) -> None:
         """Make the files of `writes` (paths relative to the root; None removes one) hold those bytes, all or none.
-        `expected` is what the caller read: a file that holds anything else by now is not overwritten."""
+        `expected` is what the caller read: a file that holds anything else by now is not overwritten. `since` is the
+        moment in which the caller looked at the whole vault, where that matters: nothing is written if another command
+        has changed anything since. Both are told by `Stale`."""
         if not writes:
             return
         with locked(self.root):
             self._recover()
+            if since is not None and since != self.moment():
+                raise Overtaken("another kb command was quicker; nothing was written, so run the command again")
             old = {path: read_bytes(self._inside(path)) for path in writes}
             for path, data in expected.items():
                 if path in old and old[path] != data:
-                    raise KbError(f"{path} changed while kb was at work; nothing was written, so run the command again")
+                    raise Stale(f"{path} changed while kb was at work; nothing was written, so run the command again")
             path = ""
             try:
                 entry = self._open_entry(verb, old, writes)
@@ -199,19 +241,24 @@ class Journal:
         """What can be taken back, newest first."""
         if not (self.root / STATE / "journal").is_dir():
             return []
-        return [self._load(entry) for entry in sorted(self.folder.glob("*.json"), reverse=True)]
+        found = (self._loaded(entry) for entry in sorted(self.folder.glob("*.json"), reverse=True))
+        return [change for change in found if change]
 
     def newest(self) -> Change | None:
         """What would be taken back next."""
         entries = sorted((self.root / STATE / "journal").glob("*.json"))
-        return self._load(entries[-1]) if entries else None
+        return self._loaded(entries[-1]) if entries else None
 
     def recover(self) -> Change | None:
-        """Roll back a change whose command died half-way; what it was, if there was one."""
+        """Roll back a change whose command died half-way; what it was, if there was one. While another command is
+        writing, the open change is that one's, and nobody waits for it here."""
         if not (self.root / STATE / "journal").is_dir() or not list(self.folder.glob("*.open")):
             return None
-        with locked(self.root):
-            return self._recover()
+        try:
+            with locked(self.root, seconds=0):
+                return self._recover()
+        except Busy:
+            return None
 
     def _recover(self) -> Change | None:
         change = None
@@ -249,6 +296,13 @@ class Journal:
         }
         write_atomic(entry, json.dumps(record).encode())
         return entry
+
+    def _loaded(self, entry: Path) -> Change | None:
+        """The change of an entry; None where another command has taken it away since it was named."""
+        try:
+            return self._load(entry)
+        except FileNotFoundError:
+            return None
 
     def _load(self, entry: Path) -> Change:
         record = json.loads(entry.read_text())

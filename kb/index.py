@@ -45,10 +45,12 @@ SORTS = {
 
 
 class Index:
-    """Open with `Index(root)`; reading it is reading the notes as they are at that moment."""
+    """Open with `Index(root)`; reading it is reading the notes as they are at that moment. `only`: the notes that have
+    changed since the index was open last, where that is known."""
 
-    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+    def __init__(self, root: Path, progress: Progress | None = None, only: Sequence[str] | None = None) -> None:
         self.root = root
+        self._only = only
         self._progress: Progress = progress or (lambda items, total: items)
         self.rebuilt = False
         try:
@@ -62,7 +64,7 @@ class Index:
         for _ in range(_TRIES):
             try:
                 self.db = connect(self._file)
-                refresh(self.db, self.root, self._progress)
+                refresh(self.db, self.root, self._progress, self._only)
                 self.db.execute("BEGIN")
                 return
             except (sqlite3.DatabaseError, OSError) as error:

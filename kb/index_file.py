@@ -14,7 +14,8 @@ import re
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 from kb.names import fold
 from kb.order import place_in
 from kb.problem import Problem
-from kb.scan import Stamps, differing, scan
+from kb.scan import Stamps, differing, scan, scan_again
 
 if TYPE_CHECKING:
     from kb.note import Note
+
+    _Parsed = tuple[Note, list[Problem]]
 
 Progress = Callable[[Iterable[str], int], Iterable[str]]
 
@@ -65,6 +68,7 @@ CREATE INDEX IF NOT EXISTS links_key ON links(key, n);
 CREATE INDEX IF NOT EXISTS problems_n ON problems(n);
 """
 _PATIENCE = 60.0  # seconds to wait for another command, which may be reading a large vault for the first time
+_POLL = 0.005  # seconds between two attempts
 _CHUNK = 500  # notes that are held in memory at once
 _LARGEST = 16 * 1024 * 1024  # bytes of a note
 _NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
@@ -124,23 +128,43 @@ def connect(file: Path | None) -> sqlite3.Connection:
     db = sqlite3.connect(file or ":memory:", timeout=_PATIENCE, isolation_level=None)
     db.create_function("fold", 1, lambda value: fold(str(value or "")), deterministic=True)
     db.create_function("place", 1, place_in, deterministic=True)
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:  # SQLite itself does not wait for a change of journal mode
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
+    _wait_for(db, "PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA cache_size=-32000")
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fts'").fetchone():
-        db.execute("BEGIN IMMEDIATE")
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fts'").fetchone():
-            _run(db, _TABLES)
-        db.execute("COMMIT")
+        with _writing(db):
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fts'").fetchone():
+                _run(db, _TABLES)
     return db
+
+
+def _wait_for(db: sqlite3.Connection, sql: str) -> None:
+    """Run what needs the index for itself. SQLite's own waiting sleeps for a tenth of a second at a time, in which
+    others come first, and does not wait at all for a change of journal mode."""
+    until = time.monotonic() + _PATIENCE
+    db.execute("PRAGMA busy_timeout=0")
+    while True:
+        try:
+            db.execute(sql)
+            break
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_POLL)
+    db.execute(f"PRAGMA busy_timeout={_PATIENCE * 1000:.0f}")
+
+
+@contextmanager
+def _writing(db: sqlite3.Connection) -> Iterator[None]:
+    """A change of the index, whole or not at all."""
+    _wait_for(db, "BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 def _run(db: sqlite3.Connection, script: str) -> None:
@@ -149,38 +173,57 @@ def _run(db: sqlite3.Connection, script: str) -> None:
             db.execute(statement)
 
 
-def refresh(db: sqlite3.Connection, root: Path, progress: Progress) -> None:
-    """Bring an index up to date with the notes of a vault."""
+def refresh(db: sqlite3.Connection, root: Path, progress: Progress, only: Iterable[str] | None = None) -> None:
+    """Bring an index up to date with the notes of a vault, `only` with some of them where no others have changed since
+    it was. Notes are looked for, and a few of them read, before the index is locked: other commands wait for no more
+    than the writing."""
     old = _stamps(db)
-    new = scan(root, time.time_ns())
-    if differing(old, new) == ([], []):
+    if old and only is not None and all(path.rpartition("/")[0] in old for path in only):
+        new = scan_again(root, old, only, time.time_ns())
+        changed, gone = differing(old, new)
+        changed = [path for path in changed if path in only]  # without what may be edited in this moment
+    else:
+        new = scan(root, time.time_ns())
+        changed, gone = differing(old, new)
+    if not changed and not gone:
         return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if (now := _stamps(db)) != old:  # another command was quicker
-            old, new = now, scan(root, time.time_ns())
-        _update(db, root, old, new, progress)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+    chunks = _chunks(root, progress(changed, len(changed)))
+    if len(changed) <= _CHUNK:
+        chunks = iter(list(chunks))
+    with _writing(db):
+        if (now := _stamps(db)) != old:  # another command was quicker, and has left little to do
+            changed, gone = differing(now, new)
+            old, new = now, scan_again(root, now, [*changed, *gone], time.time_ns())
+            changed, gone = differing(old, new)
+            chunks = _chunks(root, changed)
+        _update(db, old, new, gone, chunks)
 
 
 def _stamps(db: sqlite3.Connection) -> Stamps:
     return dict(db.execute("SELECT path, stamps FROM folders"))
 
 
-def _update(db: sqlite3.Connection, root: Path, old: Stamps, new: Stamps, progress: Progress) -> None:
-    changed, gone = differing(old, new)
+def _chunks(root: Path, paths: Iterable[str]) -> Iterator[tuple[list[str], list[_Parsed]]]:
+    """Paths with the notes there, so many at once as are held in memory."""
+    left = iter(paths)
+    while chunk := list(islice(left, _CHUNK)):
+        yield chunk, list(_read(root, chunk))
+
+
+def _update(
+    db: sqlite3.Connection,
+    old: Stamps,
+    new: Stamps,
+    gone: Iterable[str],
+    chunks: Iterable[tuple[list[str], list[_Parsed]]],
+) -> None:
     for path in gone:
         _remove(db, path)
-    paths = iter(progress(changed, len(changed)))
-    while chunk := list(islice(paths, _CHUNK)):
+    for paths, notes in chunks:
         if old:
-            for path in chunk:
+            for path in paths:
                 _remove(db, path)
-        _put(db, root, chunk)
+        _put(db, notes)
     db.executemany(
         "DELETE FROM folders WHERE path = ?", [(folder,) for folder in old if old[folder] != new.get(folder)]
     )
@@ -201,19 +244,19 @@ def _remove(db: sqlite3.Connection, path: str) -> None:
             db.execute(f"DELETE FROM {table} WHERE n = ?", (n,))
 
 
-def _put(db: sqlite3.Connection, root: Path, paths: Sequence[str]) -> None:
+def _put(db: sqlite3.Connection, notes: Iterable[_Parsed]) -> None:
     from kb.index_rows import COLUMNS, rows
 
     (last,) = db.execute("SELECT coalesce(max(n), 0) FROM notes").fetchone()
     found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in COLUMNS}
-    for n, (note, problems) in enumerate(_read(root, paths), last + 1):
+    for n, (note, problems) in enumerate(notes, last + 1):
         for table, made in rows(n, note, problems):
             found[table] += made
     for table, width in COLUMNS.items():
         db.executemany(f"INSERT INTO {table} VALUES({','.join('?' * width)})", found[table])
 
 
-def _read(root: Path, paths: Iterable[str]) -> Iterator[tuple[Note, list[Problem]]]:
+def _read(root: Path, paths: Iterable[str]) -> Iterator[_Parsed]:
     """The notes at some paths. What cannot be read is an empty note with a Problem; what is gone by now is none."""
     from kb.note import Note, parse_note
 
@@ -248,18 +291,12 @@ def is_pending(db: sqlite3.Connection) -> bool:
 def take_in_texts(db: sqlite3.Connection, root: Path, progress: Progress) -> None:
     """Read the texts of the notes that are new to the index. A note that changed since then is read anew by the next
     command, text and all."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with _writing(db):
         waiting = {row[1]: row for row in db.execute("SELECT * FROM pending")}
         paths = iter(progress(list(waiting), len(waiting)))
         while chunk := list(islice(paths, _CHUNK)):
             _put_texts(db, [_text(root, *waiting[path]) for path in chunk])
         db.execute("DELETE FROM pending")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def _text(root: Path, n: int, path: str, title: str, names: str, tags: str) -> tuple[int, str, str, str, str]:
@@ -273,9 +310,9 @@ def _text(root: Path, n: int, path: str, title: str, names: str, tags: str) -> t
     return n, title, names, tags, no_nul(split(data.decode("utf-8", "replace")).body)
 
 
-def _put_texts(db: sqlite3.Connection, texts: Sequence[tuple[int, str, str, str, str]]) -> None:
+def _put_texts(db: sqlite3.Connection, texts: list[tuple[int, str, str, str, str]]) -> None:
     from kb.index_rows import for_search
 
     db.executemany("INSERT INTO texts VALUES(?, ?, ?, ?, ?)", texts)
-    words = ((n, *map(for_search, words)) for n, *words in texts)
+    words = [(n, *map(for_search, words)) for n, *words in texts]
     db.executemany("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?, ?, ?, ?, ?)", words)

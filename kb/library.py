@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kb.files import Journal
 from kb.index import Index, Progress
 from kb.names import link_key, name_key
 from kb.problem import KbError, Problem
@@ -53,11 +54,13 @@ def backlinks_of(
 
 
 class Library:
-    """Opening one brings the index up to date; the notes themselves are read when asked for."""
+    """Opening one brings the index up to date; the notes themselves are read when asked for. `moment` tells whether
+    another command has changed the vault since."""
 
-    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+    def __init__(self, root: Path, progress: Progress | None = None, only: Sequence[str] | None = None) -> None:
         self.root = root
-        self.index = Index(root, progress)
+        self.moment = Journal(root).moment()
+        self.index = Index(root, progress, only)
 
     @cached_property
     def notes(self) -> dict[str, Note]:

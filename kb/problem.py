@@ -39,3 +39,11 @@ class KbError(Exception):
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Stale(KbError):
+    """What a command read is no longer so: somebody else was quicker. Nothing was written; doing it again may help."""
+
+
+class Overtaken(Stale):
+    """Another command has changed the vault; the journal tells which notes."""

@@ -7,7 +7,7 @@ no editor, sync tool or checkout sets it, so a note with its old modification ti
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kb.problem import KbError
@@ -38,6 +38,24 @@ def scan(root: Path, now: int) -> Stamps:
     return found
 
 
+def scan_again(root: Path, stamps: Stamps, notes: Iterable[str], now: int) -> Stamps:
+    """`stamps` with those of some notes, by path, as they are now: as good as a scan where no others have changed."""
+    found = dict(stamps)
+    for path in notes:
+        folder, _, name = path.rpartition("/")
+        inside = _by_name(found.get(folder, ""))
+        file = root / path
+        stamp = None if file.is_dir() and not file.is_symlink() else _stamp(file, now)
+        if stamp is None:
+            inside.pop(name, None)
+        else:
+            inside[name] = stamp
+        found[folder] = "\0".join(sorted(f"{name}/{stamp}" for name, stamp in inside.items()))
+        if not inside:
+            del found[folder]
+    return found
+
+
 def _entries(root: Path, folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         entries = list(os.scandir(root / folder))
@@ -61,7 +79,7 @@ def _is_unicode(name: str) -> bool:
         return False
 
 
-def _stamp(entry: os.DirEntry[str], now: int) -> str | None:
+def _stamp(entry: os.DirEntry[str] | Path, now: int) -> str | None:
     try:
         s = entry.stat()
     except OSError:  # a link that leads nowhere
@@ -80,8 +98,11 @@ def is_racy(touched: int, now: int) -> bool:
 
 def paths(folder: str, stamps: str) -> dict[str, str]:
     """The notes of a folder by path, each with its stamp."""
-    pairs = (line.split("/") for line in stamps.split("\0")) if stamps else ()
-    return {f"{folder}/{name}": stamp for name, stamp in pairs}
+    return {f"{folder}/{name}": stamp for name, stamp in _by_name(stamps).items()}
+
+
+def _by_name(stamps: str) -> dict[str, str]:
+    return dict(line.split("/") for line in stamps.split("\0")) if stamps else {}
 
 
 def differing(old: Stamps, new: Stamps) -> tuple[list[str], list[str]]:

@@ -112,17 +112,13 @@ def import_(
 ) -> None:
     """Turn reading lists and bibliographies into notes, every line and record accounted for. Importing an edited file
     again brings its changes in and leaves what you wrote alone; `kb undo` takes a whole import back."""
-    from kb.importing import apply
     from kb.importing.terminal import plan_files, summary
     from kb.render import to_json
 
-    library = open_library()
-    plan = plan_files(library, files, as_, review, format)
+    plan = plan_files(open_library(), files, as_, review, format, write=not dry_run)
     if plan is None:
         print("nothing was imported")
         return
-    if not dry_run:
-        apply(library, plan)
     if json:
         print(to_json(plan.as_json()))
     else:

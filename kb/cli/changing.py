@@ -21,6 +21,7 @@ def check(
     from kb.checks import check as run
     from kb.checks.fix import fix as mend
     from kb.checks.report import below_repository, chosen, render, summary
+    from kb.edits import again
     from kb.library import Library
     from kb.render import is_terminal, printable
 
@@ -28,7 +29,7 @@ def check(
     render([], fmt)
     library = open_library(capturing=False, near=paths or ())
     if fix:
-        mended = mend(library, lambda found: chosen(found, library.root, paths or ()))
+        mended = again(library, lambda now: mend(now, lambda found: chosen(found, now.root, paths or ())))
         show_lines((f"fixed {printable(str(problem))}" for problem in mended) if fmt != "json" else ())
         library = Library(library.root) if mended else library
     found = chosen(run(library), library.root, paths or ())

@@ -47,6 +47,7 @@ def export(
     """Take works out, for LaTeX, Zotero, a spreadsheet or a reader: all of them, those that answer a query, or those
     that a document cites."""
     from kb import exporting
+    from kb.edits import again
     from kb.exporting.keys import write_keys as pin
     from kb.query import parse
 
@@ -63,7 +64,7 @@ def export(
     text = exporting.render(found, format, full=not cited, style=style, locale=locale, markup=markup)
     _write(text, to)
     if write_keys:
-        changed = pin(library.root, found)
+        changed = again(library, lambda _: pin(library.root, found))
         print(f"wrote the keys of {len(changed)} note{'' if len(changed) == 1 else 's'}", file=sys.stderr)
     for problem in problems:
         print(problem, file=sys.stderr)

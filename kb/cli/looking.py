@@ -1,7 +1,7 @@
 """Verbs that show what there is."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from kb.cli.shared import (
     Status,
     Tags,
     app,
+    changing,
     known_ids,
     known_sorts,
     known_statuses,
@@ -21,6 +22,9 @@ from kb.cli.shared import (
     show_lines,
 )
 from kb.problem import KbError
+
+if TYPE_CHECKING:
+    from kb.library import Library
 
 
 @app.command("list")
@@ -74,8 +78,7 @@ def status(
     """Without an argument the state of your reading; with notes or a query their status; with a status too, set it.
     `reading` and `read` are stamped with today's date."""
     from kb.query import is_term
-    from kb.render import listing, style, to_json
-    from kb.verbs.status import set_status
+    from kb.render import listing, to_json
 
     what = list(words or ())
     to = what.pop() if len(what) > 1 and not is_term(what[-1]) else ""
@@ -84,24 +87,35 @@ def status(
     if not what:
         _morning(since, json)
         return
-    library = open_library()
-    notes = meant(library, what)
     if to:
-        changed = set_status(library, notes, to)
-        unchanged = [note.path for note in notes if note.path not in changed]
-        if json:
-            print(to_json({"status": to, "changed": changed, "unchanged": unchanged}))
-            return
-        show_lines(f"{style(to, to)}  {path}" for path in changed)
-        show_lines(f"{path} was {to} already" for path in unchanged)
-        if len(changed) > 1:
-            print(style(f"{len(changed)} notes; `kb undo` takes it back", "dim"))
-    elif json:
+        _set_status(what, to, json)
+        return
+    notes = meant(open_library(), what)
+    if json:
         print(to_json([note.as_json() for note in notes]))
     else:
         from kb.note import shown_authors
 
         show_lines(listing((n.id, n.status, n.kind, n.year, shown_authors(n.authors), n.title) for n in notes))
+
+
+def _set_status(what: list[str], to: str, json: bool) -> None:
+    from kb.render import style, to_json
+    from kb.verbs.status import set_status
+
+    def change(library: "Library") -> tuple[list[str], list[str]]:
+        notes = meant(library, what)
+        changed = set_status(library, notes, to)
+        return changed, [note.path for note in notes if note.path not in changed]
+
+    changed, unchanged = changing(change)
+    if json:
+        print(to_json({"status": to, "changed": changed, "unchanged": unchanged}))
+        return
+    show_lines(f"{style(to, to)}  {path}" for path in changed)
+    show_lines(f"{path} was {to} already" for path in unchanged)
+    if len(changed) > 1:
+        print(style(f"{len(changed)} notes; `kb undo` takes it back", "dim"))
 
 
 def _morning(since: str, json: bool) -> None:

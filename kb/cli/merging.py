@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.shared import Json, app, known_ids, open_library, show_lines
+from kb.cli.shared import Json, app, changing, known_ids, show_lines
 
 
 @app.command()
@@ -18,8 +18,7 @@ def merge(
     from kb.render import printable, to_json
     from kb.verbs.merge import merge_notes
 
-    library = open_library()
-    done = merge_notes(library, library.find(keep), library.find(other))
+    done = changing(lambda library: merge_notes(library, library.find(keep), library.find(other)))
     if json:
         print(to_json({"path": done.path, "gone": done.gone, "notes": done.notes, "left": done.left}))
         return

@@ -1,12 +1,15 @@
 """Verbs of one note or a few: rename, tag, note, edit, open, rm."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.shared import Id, Json, app, known_ids, known_tags, meant, open_library, show_lines
+from kb.cli.shared import Id, Json, app, changing, known_ids, known_tags, meant, open_library, show_lines
 from kb.problem import KbError
+
+if TYPE_CHECKING:
+    from kb.library import Library
 
 Ids = Annotated[
     list[str], typer.Argument(help="Notes, each by id, alias, title, arXiv id, DOI or URL.", autocompletion=known_ids)
@@ -27,7 +30,7 @@ def rename(
     from kb.render import printable, style
     from kb.verbs.renaming import rename as give
 
-    done = give(open_library(), old, new, alias)
+    done = changing(lambda library: give(library, old, new, alias))
     count = f"{done.links} link{'' if done.links == 1 else 's'}"
     files = len(done.notes)
     where = f" in {files} other note{'' if files == 1 else 's'}" if files else ""
@@ -55,27 +58,26 @@ def tag(
     from kb.render import printable, table, to_json
     from kb.verbs.tagging import counts, parted, rename_tag, retag
 
-    library = open_library()
     asked, add, gone = parted(words or ())
     gone += remove or []
     if rename:
         if words or remove:
             raise KbError("--rename is for the whole vault; name no note with it", 2)
-        done = rename_tag(library, *rename)
+        old, new = rename
+        done = changing(lambda library: rename_tag(library, old, new))
     elif not asked:
         if add or gone:
             raise KbError("name the notes before the tags: kb tag ID +TAG, or kb tag QUERY +TAG", 2)
-        rows = counts(library)
+        rows = counts(open_library())
         table_lines = table([(name, str(n)) for name, n in rows], ("cyan", "dim"))
         print(to_json([{"tag": name, "count": n} for name, n in rows])) if json else show_lines(table_lines)
         return
+    elif not add and not gone:
+        told = {note.path: note.tags for note in meant(open_library(), asked, works=False)}
+        print(to_json(told)) if json else show_lines(f"{p}: {', '.join(t) or 'no tags'}" for p, t in told.items())
+        return
     else:
-        notes = meant(library, asked, works=False)
-        if not add and not gone:
-            told = {note.path: note.tags for note in notes}
-            print(to_json(told)) if json else show_lines(f"{p}: {', '.join(t) or 'no tags'}" for p, t in told.items())
-            return
-        done = retag(library, notes, add, gone)
+        done = changing(lambda library: retag(library, meant(library, asked, works=False), add, gone))
     if json:
         print(to_json({"changed": done.changed, "unchanged": done.unchanged}))
     else:
@@ -91,13 +93,18 @@ def note(
     text: Annotated[list[str], typer.Argument(help="What you noticed; - reads it from standard input.")],
 ) -> None:
     """Append a dated line to a note, by any of its ids, under its heading Log or Notes where it has one."""
+    from kb.edits import again
     from kb.verbs.remarks import remark
 
-    library = open_library()
-    found = library.find(id)
+    opened = open_library()
+    opened.find(id)  # before anybody types a text for it
     words = sys.stdin.read() if text == ["-"] else " ".join(text)
-    line = remark(library, found, words)
-    print(f"added to {found.path}:{line}")
+
+    def change(library: "Library") -> str:
+        found = library.find(id)
+        return f"{found.path}:{remark(library, found, words)}"
+
+    print(f"added to {again(opened, change)}")
 
 
 @app.command()
@@ -154,9 +161,8 @@ def rm(
     from kb.verbs.trash import as_json, remove, thrown
     from kb.verbs.trash import restore as bring_back
 
-    library = open_library()
     if list:
-        rows = [(t.id, t.when, t.path) for t in thrown(library.root)]
+        rows = [(t.id, t.when, t.path) for t in thrown(open_library().root)]
         keys = ("id", "when", "path")
         print(to_json([dict(zip(keys, row, strict=True)) for row in rows])) if json else show_lines(
             table(rows, ("bold", "dim"))
@@ -165,10 +171,10 @@ def rm(
     if not ids:
         raise KbError(f"name the notes to {'bring back' if restore else 'remove'}; --list shows the trash", 2)
     if restore:
-        paths = bring_back(library, ids)
+        paths = changing(lambda library: bring_back(library, ids))
         print(to_json({"restored": paths})) if json else show_lines(f"back again: {path}" for path in paths)
         return
-    done = remove(library, meant(library, ids, works=False))
+    done = changing(lambda library: remove(library, meant(library, ids, works=False)))
     if json:
         print(to_json(as_json(done)))
         return

@@ -6,17 +6,17 @@ again at each start, an eighth of what `kb --help` takes.
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from kb.problem import KbError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kb.library import Library
     from kb.note import Note
+
+_T = TypeVar("_T")
 
 app = typer.Typer(
     name="kb",
@@ -54,19 +54,25 @@ def open_library(capturing: bool = True, near: Sequence[str] = ()) -> "Library":
     library = Library(root, progress)
     if library.index.rebuilt:
         print("kb: the index was damaged and has been made anew; no note was touched", file=sys.stderr)
-    if capturing and (root / "inbox.md").exists() and _captured(root):
+    if capturing and (root / "inbox.md").exists() and _captured(library):
         library.index.close()
         return Library(root, progress)
     return library
 
 
-def _captured(root: "Path") -> bool:
+def changing(work: Callable[["Library"], _T]) -> _T:
+    """What `work` does to the vault, once more where another command or an editor was quicker."""
+    from kb.edits import again
+
+    return again(open_library(), work)
+
+
+def _captured(library: "Library") -> bool:
     """Whether the inbox held something new; says what became of it."""
-    from kb.library import Library
     from kb.render import printable
     from kb.verbs.capture import capture, waits
 
-    told = capture(root, lambda: Library(root)) if waits(root) else []
+    told = capture(library) if waits(library.root) else []
     for line in told:
         print(f"kb: {printable(line)}", file=sys.stderr)
     return bool(told)

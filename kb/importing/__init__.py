@@ -126,7 +126,7 @@ def apply(library: Library, plan: Plan) -> None:
         before = read_bytes(library.root / path)
         if before != data:
             writes[path], expected[path] = data, before
-    Journal(library.root).commit("import", writes, expected)
+    Journal(library.root).commit("import", writes, expected, library.moment)
 
 
 def _record(file: ListFile) -> bytes:

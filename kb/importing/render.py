@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from kb import frontmatter
+from kb.files import read_bytes
 from kb.formats.items import Item, Mention
 from kb.ids import source_url, title_key
 from kb.importing.catalogue import item_key
@@ -17,7 +18,7 @@ from kb.links import find_links
 from kb.merging import merge_lines, merge_meta
 from kb.names import name_key
 from kb.note import KEY_ORDER, STATUSES, WORK_KEYS, Note, parse_note
-from kb.problem import KbError
+from kb.problem import KbError, Stale
 from kb.verbs.merge import additions
 
 _URL = re.compile(r"https?://[^\s)>\]]+")
@@ -186,7 +187,9 @@ class Renderer:
 
     def update(self, note: Note, filings: list[Filing]) -> PlannedNote:
         """An old note with what the lists changed since they were last imported."""
-        before = (self.library.root / note.path).read_bytes()
+        before = read_bytes(self.library.root / note.path)
+        if before is None:
+            raise Stale(f"{note.path} is gone; run the command again")
         text, conflicts = _readable(before, note.path), []
         by_hand = not note.meta.get("imported")
         # first what the lists took out or changed: a line that goes is none that another item need not bring

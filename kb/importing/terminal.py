@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kb.edits import again
 from kb.files import read_bytes
 from kb.formats.known import FORMATS, format_named
-from kb.importing import Plan, account, plan_import
+from kb.importing import Plan, account, apply, plan_import
 from kb.importing.files import ListFile
 from kb.importing.folders import FOLDERS, Folder, is_folder, read_folder
-from kb.importing.review import as_text, from_text
+from kb.importing.review import Edit, as_text, from_text
 from kb.importing.vaults import FolderFile
 from kb.library import Library
 from kb.problem import KbError
@@ -24,21 +25,31 @@ from kb.render import printable, style, table
 LARGEST = 256 << 20  # bytes of one file
 
 
-def plan_files(library: Library, files: Sequence[Path], name: str, review: bool, format: str = "") -> Plan | None:
-    """Read the files and plan their import; None if the person gave it up in review."""
+def plan_files(
+    library: Library, files: Sequence[Path], name: str, review: bool, format: str = "", write: bool = False
+) -> Plan | None:
+    """Read the files and plan their import; `write` carries the plan out too. None if the person gave it up in
+    review."""
     if name and len(files) > 1:
         raise KbError("--as names one list; import them one by one", 2)
     known = format_named(format)
     if format and not known:
         raise KbError(f"no format '{format}'; there are {' '.join(FORMATS)}", 2)
     lists = _read_all(files, name, known if known in FOLDERS else "")
-    plan = plan_import(library, lists, format=known)
-    if not review or not plan.changes:
+    edits: dict[str, Edit] = {}
+    if review and (changes := plan_import(library, lists, format=known).changes):
+        text = _edited(as_text(changes))
+        if not any(line.strip() and not line.startswith("#") for line in text.splitlines()):
+            return None
+        edits = from_text(text, changes)
+
+    def bring_in(now: Library) -> Plan:
+        plan = plan_import(now, lists, edits=edits, format=known)
+        if write:
+            apply(now, plan)
         return plan
-    text = _edited(as_text(plan.changes))
-    if not any(line.strip() and not line.startswith("#") for line in text.splitlines()):
-        return None
-    return plan_import(library, lists, edits=from_text(text, plan.changes), format=known)
+
+    return again(library, bring_in)
 
 
 def _read_all(files: Sequence[Path], name: str, kind: str) -> dict[str, bytes | Folder]:

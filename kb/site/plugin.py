@@ -75,6 +75,9 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
             raise PluginError(f"kb: docs_dir is {config.docs_dir}; write `docs_dir: notes` in {root / 'mkdocs.yml'}")
         try:
             library = Library(root)
+        except KbError as error:
+            raise PluginError(f"kb: {error}") from None
+        try:
             self.public = visible(library)
             self.shown = reproductions(self.public, library.results)
             papers = [paper for paper in library.results.papers.values() if paper.own]
@@ -82,9 +85,10 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
             found += [p for paper in papers for p in paper.problems]
             self.problems: list[Problem] = found
             self.public.backlinks, self.public.reading, self.public.waiting  # noqa: B018  # the last that need the index
-            library.index.close()
         except KbError as error:
             raise PluginError(f"kb: {error}") from None
+        finally:  # while it is open its log only grows, and `kb serve` runs for days
+            library.index.close()
         self.vault = Vault(self.public)
         defaults.apply(config)
         slugify = config.mdx_configs.get("toc", {}).get("slugify") or _toc_slugify

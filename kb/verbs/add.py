@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from kb import duplicates, frontmatter
+from kb.edits import again
 from kb.files import Journal, read_bytes
 from kb.ids import slug
 from kb.library import Library
 from kb.names import name_key
 from kb.note import FOLDERS, KEY_ORDER, KINDS, PAGE, STATUSES, Note
-from kb.problem import KbError
+from kb.problem import KbError, Stale
 from kb.sources import Fetcher, Metadata, guess_kind, kind_of
 from kb.sources.http import Unreachable
 from kb.verbs.references import Candidate, provisional, read_refs
@@ -68,16 +69,27 @@ def add(
         candidates += read_refs("-", options.clipboard, "(clipboard)")
     if len(candidates) == 1 and candidates[0].wrong:
         raise KbError(_placed(candidates[0]), candidates[0].code)
-    known = library.index.carriers(sorted({token for c in candidates for token in c.tokens}))
-    for c in candidates:
-        c.into = next((known[token][0] for token in sorted(c.tokens) if token in known), "")
+    _known(library, candidates)
     fresh = {min(c.tokens, default=c.given) for c in candidates if not c.into and not c.wrong}
     if (options.id or options.title) and len(fresh) > 1:
         raise KbError(f"--id and --title are for one reference and there are {len(fresh)}; add them one by one", 2)
     if options.tags:
         options = replace(options, tags=tuple(spelled(options.tags, [tag for tag, _ in counts(library)])))
     _fetch([c for c in candidates if options.merge or not c.into], options, fetcher)
-    return _Batch(library, options, today or date.today()).write(candidates)
+
+    def place(now: Library) -> list[Added]:
+        if now is not library:  # somebody was quicker; nothing is fetched again
+            _known(now, [c for c in candidates if not c.into])
+        return _Batch(now, options, today or date.today()).write(candidates)
+
+    return again(library, place)
+
+
+def _known(library: Library, candidates: Iterable[Candidate]) -> None:
+    """Say of references which note has their work already."""
+    known = library.index.carriers(sorted({token for c in candidates for token in c.tokens}))
+    for c in candidates:
+        c.into = next((known[token][0] for token in sorted(c.tokens) if token in known), "")
 
 
 def _check_options(options: AddOptions) -> None:
@@ -154,7 +166,7 @@ class _Batch:
         self.shelf = duplicates.Shelf(self.library)
         self.taken = {str(id).casefold() for (id,) in self.library.index.rows("SELECT id FROM notes")}
         done = [row for c in candidates if (row := self._place(c))]
-        Journal(self.library.root).commit("add", self.writes, self.read)
+        Journal(self.library.root).commit("add", self.writes, self.read, self.library.moment)
         return done
 
     def _place(self, c: Candidate) -> Added | None:
@@ -216,13 +228,12 @@ class _Batch:
 
     def _merge(self, path: str, c: Candidate) -> bool:
         """Put into a note what a reference adds to it; False where that is nothing."""
+        data = self._now(path)
         new = self._union(path, c)
         if path not in self.made and (text := self.options.note.strip()):
-            data = new if new is not None else self._now(path)
-            new = data.rstrip() + f"\n\n{text}\n".encode()
+            new = (data if new is None else new).rstrip() + f"\n\n{text}\n".encode()
         if new is None:
             return False
-        self.read.setdefault(path, read_bytes(self.library.root / path) if path not in self.made else None)
         self.writes[path] = new
         return True
 
@@ -231,10 +242,16 @@ class _Batch:
 
         tags = list(dict.fromkeys([*c.meta.get("tags", []), *self.options.tags]))
         meta = c.meta | ({"tags": tags} if tags else {})
-        return merge_meta(self.library, path, meta, c.source, self.writes.get(path))
+        return merge_meta(self.library, path, meta, c.source, self._now(path))
 
     def _now(self, path: str) -> bytes:
-        return self.writes.get(path) or read_bytes(self.library.root / path) or b""
+        """What a note will hold so far. Its file is read once: what is written is made of what is compared."""
+        if path not in self.writes:
+            data = self.read.setdefault(path, read_bytes(self.library.root / path))
+            if data is None:
+                raise Stale(f"{path} is gone; run the command again")
+            return data
+        return self.writes[path] or b""
 
 
 def compose_meta(candidate: Candidate, options: AddOptions, today: date) -> Metadata:

@@ -10,21 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Set
+from collections.abc import Set
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.files import STATE, Journal, read_bytes, state_dir, write_atomic
-from kb.problem import KbError
+from kb.files import STATE, Journal, locked, read_bytes, state_dir, write_atomic
+from kb.problem import KbError, Stale
 
 if TYPE_CHECKING:
     from kb.library import Library
     from kb.verbs.inbox_lines import Line
 
 INBOX = "inbox.md"
-_TRIES = 5  # times to begin anew when somebody else writes at the same moment
+_PATIENCE = 2.0  # seconds that a command waits for another one before it leaves the inbox to the next
 
 
 def waits(root: Path) -> bool:
@@ -36,15 +36,14 @@ def waits(root: Path) -> bool:
     return found.st_size > 0 and _state(root).get("stamp") != _stamp(found)
 
 
-def capture(root: Path, library: Callable[[], Library], today: date | None = None) -> list[str]:
-    """Make notes of the new lines, in one change; what to tell the person. `library` opens the vault as it is now."""
-    for attempt in range(_TRIES):
-        try:
-            return _capture(root, library(), today or date.today())
-        except KbError as error:
-            if attempt == _TRIES - 1 or "changed while kb was at work" not in str(error):
-                return [f"{INBOX} was left as it is: {error}"]
-    return []
+def capture(library: Library, today: date | None = None) -> list[str]:
+    """Make notes of the new lines, in one change; what to tell the person."""
+    from kb.edits import again
+
+    try:
+        return again(library, lambda now: _capture(now, today or date.today()), _PATIENCE)
+    except KbError as error:
+        return [f"{INBOX} was left as it is: {error}"]
 
 
 def leave(root: Path, before: bytes) -> None:
@@ -52,7 +51,7 @@ def leave(root: Path, before: bytes) -> None:
     found = _read(root)
     if found is not None:
         data, stamp = found if found[0] == before else (b"", "")  # with more in it, it is looked at again
-        _remember(root, data, stamp, _bare_lines(before))
+        _remember(root, _state(root), data, stamp, _bare_lines(before))
 
 
 def joined(before: bytes, now: bytes) -> bytes:
@@ -62,16 +61,17 @@ def joined(before: bytes, now: bytes) -> bytes:
     return before + end + b"".join(line for line in now.splitlines(keepends=True) if line.rstrip(b"\r\n") not in known)
 
 
-def _capture(root: Path, library: Library, today: date) -> list[str]:
+def _capture(library: Library, today: date) -> list[str]:
     from kb.verbs.inbox_lines import read_lines
 
+    root = library.root
     found, state = _read(root), _state(root)
     if found is None:
         return []
     data = found[0]
     stay = {str(line) for line in state.get("stay", ())} & _bare_lines(data)
     if state.get("hash") == _hash(data):
-        _remember(root, *found, stay)
+        _remember(root, state, *found, stay)
         return []
     lines = data.decode("utf-8", "surrogateescape").split("\n")
     writes: dict[str, bytes | None] = {}
@@ -96,23 +96,27 @@ def _capture(root: Path, library: Library, today: date) -> list[str]:
     ended = [*(f"{line}\n" for line in lines[:-1]), lines[-1]]
     kept = "".join(line for no, line in enumerate(ended, 1) if no not in taken)
     left = kept.encode("utf-8", "surrogateescape")
-    if taken:
-        _commit(root, writes | {INBOX: left}, dict.fromkeys(writes) | {INBOX: data})
-    found = _read(root)
-    if found is not None and found[0] == left:
-        _remember(root, *found, stay)
+    if not taken:
+        _seen(root, state, left, stay)
+        return told
+    with locked(root, _PATIENCE):
+        if _state(root) != state:
+            raise Stale(f"another kb command has looked through {INBOX} too; run the command again")
+        _commit(library, writes | {INBOX: left}, dict.fromkeys(writes) | {INBOX: data})
+        _seen(root, state, left, stay)
     return told
 
 
-def _commit(root: Path, writes: dict[str, bytes | None], read: dict[str, bytes | None]) -> None:
+def _commit(library: Library, writes: dict[str, bytes | None], read: dict[str, bytes | None]) -> None:
     """Commit, and carry over what another program appends to the old file while the new one takes its place."""
+    root = library.root
     with open(root / INBOX, "rb") as old:
         old.seek(0, os.SEEK_END)
         if old.tell() != len(read[INBOX] or b""):
-            raise KbError(f"{INBOX} changed while kb was at work; run the command again")
+            raise Stale(f"{INBOX} changed while kb was at work; run the command again")
         if os.name == "nt":  # an open file cannot be replaced there
             old.close()
-        Journal(root).commit(INBOX, writes, read)
+        Journal(root).commit(INBOX, writes, read, library.moment)
         late = b"" if old.closed else old.read()
     if late:
         with open(root / INBOX, "ab") as new:
@@ -200,9 +204,19 @@ def _read(root: Path) -> tuple[bytes, str] | None:
     return None if data is None else (data, stamp)
 
 
-def _remember(root: Path, data: bytes, stamp: str, stay: Set[str]) -> None:
+def _seen(root: Path, before: dict[str, Any], left: bytes, stay: Set[str]) -> None:
+    """Remember that the inbox was looked through, if it still holds what was left in it."""
+    found = _read(root)
+    if found is not None and found[0] == left:
+        _remember(root, before, *found, stay)
+
+
+def _remember(root: Path, before: dict[str, Any], data: bytes, stamp: str, stay: Set[str]) -> None:
+    """Write down what was seen, unless another command has done so since it was `before`."""
     state = {"stamp": stamp, "hash": _hash(data), "stay": sorted(stay)}
     try:
-        write_atomic(state_dir(root) / "inbox.json", json.dumps(state).encode())
-    except OSError:  # a vault on a read-only disk: the next command looks again
+        with locked(root, 0):
+            if _state(root) == before:
+                write_atomic(state_dir(root) / "inbox.json", json.dumps(state).encode())
+    except (OSError, KbError):  # another command writes, or the disk is read-only: the next command looks again
         return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb import frontmatter
-from kb.edits import edit_notes
+from kb.edits import again, edit_notes
 from kb.files import read_bytes
 from kb.ids import Source
 from kb.library import Library
@@ -79,13 +79,18 @@ def _write(library: Library, wanting: list[_Wanting], problems: list[Problem]) -
     """One change with all that was answered, made on the files as they are now."""
     answered = {want.note.path: want for want in wanting if want.answer is not None}
     done: list[Added] = []
+    faults: dict[str, Problem] = {}
 
     def failed(path: str, error: KbError) -> None:
         if (library.root / path).exists():
             hint = "mend its front matter first"
-            problems.append(_problem(library, answered[path].note, f"cannot be edited: {error}", hint))
+            faults[path] = _problem(library, answered[path].note, f"cannot be edited: {error}", hint)
 
-    changed = edit_notes(library.root, "add --complete", answered, lambda n: _changes(n, answered[n.path]), failed)
+    def write(now: Library) -> list[str]:
+        return edit_notes(now.root, "add --complete", answered, lambda n: _changes(n, answered[n.path]), failed)
+
+    changed = again(library, write)
+    problems += faults.values()
     for path, want in answered.items():
         if path in changed and not (want.answer or {}).get("incomplete"):
             spelled = f"{want.source.key}:{want.source.value}"

@@ -19,7 +19,7 @@ from kb.library import Library
 from kb.names import name_key
 from kb.note import KEY_ORDER, PAGE, WORK_KEYS, Note, author_name, parse_note
 from kb.people import are_authors
-from kb.problem import KbError
+from kb.problem import KbError, Stale
 from kb.published import is_preprint_doi, is_preprint_venue, is_published, preprint_year
 from kb.titles import plain_title
 
@@ -42,7 +42,7 @@ def merge_meta(
     is not written yet. Nothing is written."""
     data = read_bytes(library.root / note_path) if data is None else data
     if data is None:
-        raise KbError(f"{note_path} is gone; run the command again")
+        raise Stale(f"{note_path} is gone; run the command again")
     note = parse_note(data, note_path)[0]
     new = edited(data, note_path, additions(note, meta, source, lambda name: _is_others(library, name, note_path)))
     return None if new == data else new
@@ -67,7 +67,7 @@ def merge_notes(library: Library, keep: Note, gone: Note) -> Merged:
     read = {path: read_bytes(library.root / path) for path in (keep.path, gone.path)}
     data, other = read[keep.path], read[gone.path]
     if data is None or other is None:
-        raise KbError(f"{keep.path if data is None else gone.path} is gone; run the command again")
+        raise Stale(f"{keep.path if data is None else gone.path} is gone; run the command again")
     decoded(other, gone.path)  # its bytes go into a text: none may be lost on the way
     keep, gone = parse_note(data, keep.path)[0], parse_note(other, gone.path)[0]
     changes = _joined(library, keep, gone)
@@ -77,7 +77,7 @@ def merge_notes(library: Library, keep: Note, gone: Note) -> Merged:
     for path, before, after in _linking(library, parse_note(new, keep.path)[0], gone):
         read[path], writes[path] = before, after
         done.notes.append(path)
-    Journal(library.root).commit(f"merge {keep.id} {gone.id}", writes, read)
+    Journal(library.root).commit(f"merge {keep.id} {gone.id}", writes, read, library.moment)
     return done
 
 

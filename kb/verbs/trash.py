@@ -13,7 +13,7 @@ from kb.files import Journal, read_bytes, state_dir, write_atomic
 from kb.library import Library
 from kb.links import Link, link_name
 from kb.note import Note
-from kb.problem import KbError
+from kb.problem import KbError, Stale
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def remove(library: Library, notes: Sequence[Note]) -> Removed:
     read: dict[str, bytes | None] = {path: read_bytes(library.root / path) for path in paths}
     gone = [path for path, data in read.items() if data is None]
     if gone:
-        raise KbError(f"{gone[0]} is gone already; run the command again")
+        raise Stale(f"{gone[0]} is gone already; run the command again")
     done = Removed(paths)
     for path in paths:
         done.links += [(source, link) for source, link in library.index.links_to(path) if source not in paths]
@@ -89,7 +89,7 @@ def restore(library: Library, names: Sequence[str]) -> list[str]:
         if (library.root / found.path).exists() or (taken and Path(taken).stem == found.id):
             raise KbError(f"there is a note '{found.id}' again; rename it before you bring the old one back")
         writes[found.path] = read_bytes(found.file)
-    Journal(library.root).commit(f"rm --restore {' '.join(names)}", writes, dict.fromkeys(writes))
+    Journal(library.root).commit(f"rm --restore {' '.join(names)}", writes, dict.fromkeys(writes), library.moment)
     return sorted(writes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kb.files import Change, Journal
+from kb.files import Change, Journal, locked
 from kb.problem import KbError
 from kb.verbs.capture import INBOX, joined, leave
 
@@ -17,9 +17,10 @@ def undo(root: Path, skip_changed: bool = False) -> tuple[Change, list[str]]:
     """Take back the newest change; returns it and the files left alone because they were edited since. Lines that come
     back to inbox.md stay there until somebody edits them."""
     _keep_vault(root)
-    change, kept = Journal(root).undo(skip_changed, {INBOX: joined})
-    if change.verb == INBOX and INBOX not in kept:
-        leave(root, change.old[INBOX] or b"")
+    with locked(root):  # no command looks at the inbox before it is known which lines stay
+        change, kept = Journal(root).undo(skip_changed, {INBOX: joined})
+        if change.verb == INBOX and INBOX not in kept:
+            leave(root, change.old[INBOX] or b"")
     return change, kept
 
 

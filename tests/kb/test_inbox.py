@@ -35,7 +35,7 @@ def root(make_vault: Vault) -> Path:
 def take(root: Path, text: str | bytes | None = None) -> list[str]:
     if text is not None:
         (root / "inbox.md").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return capture(root, lambda: Library(root), TODAY) if waits(root) else []
+    return capture(Library(root), TODAY) if waits(root) else []
 
 
 def new_notes(root: Path) -> dict[str, Note]:
@@ -185,27 +185,22 @@ def test_what_is_appended_while_kb_writes_is_not_lost(root: Path, monkeypatch: p
             assert take(root) == ["inbox.md:1: added notes/papers/one.md: One"]
     assert left(root) == "Late\n"
 
-    opened: list[int] = []
-
-    def library() -> Library:
-        found = Library(root)
-        opened.append(1)
-        return found
-
+    times: list[int] = []
     parsed = kb.verbs.inbox_lines.read_lines
 
     def meanwhile(lines: list[str], stay: set[str]) -> list[kb.verbs.inbox_lines.Line]:
-        if len(opened) == 1:
+        times.append(1)
+        if len(times) == 1:
             with open(root / "inbox.md", "a") as other:
                 other.write("Later\n")
         return parsed(lines, stay)
 
     monkeypatch.setattr(kb.verbs.inbox_lines, "read_lines", meanwhile)
-    assert capture(root, library, TODAY) == [
+    assert capture(Library(root), TODAY) == [
         "inbox.md:1: added notes/papers/late.md: Late",
         "inbox.md:2: added notes/papers/later.md: Later",
     ]
-    assert (len(opened), left(root)) == (2, "")
+    assert (len(times), left(root)) == (2, "")
 
 
 def test_commands_take_it_in_and_say_so_on_stderr(root: Path, run_kb: Run) -> None:
