@@ -64,6 +64,11 @@ def read(front: FrontMatter) -> tuple[dict[str, Any], dict[str, int], list[Fault
     """The keys with their values as text, lists and mappings of text; the line of each; what is wrong with them.
     A front matter that is no YAML is read line by line as far as it goes, so that its note is not lost from sight."""
     faults = list(front.faults)
+    source = "".join(front.lines)
+    if len(source) > _LIMIT:
+        faults.append(Fault(2, "yaml", "the front matter is larger than 256 KB", "move what is long below it"))
+        begun = source[:_LIMIT].splitlines(keepends=True)[:1000]
+        return _salvage(begun), dict(key_lines(begun)), faults
     keys = key_lines(front.lines)
     where: dict[str, int] = {}
     for key, n in keys:
@@ -72,10 +77,6 @@ def read(front: FrontMatter) -> tuple[dict[str, Any], dict[str, int], list[Fault
             message = f"'{key}' stands on line {where[key]} too"
             faults.append(Fault(n, "duplicate-key", message, "keep one of the two", safe))
         where[key] = n
-    source = "".join(front.lines)
-    if len(source) > _LIMIT:
-        faults.append(Fault(2, "yaml", "the front matter is larger than 256 KB", "move what is long below it"))
-        return _salvage(front.lines), where, faults
     try:
         found = load(source)
     except yaml.YAMLError as error:

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kb.files import STATE, locked, state_dir
+from kb.files import STATE, locked, read_regular, state_dir
 from kb.ids import fold
 from kb.links import Link, plain
-from kb.note import PAGE, Note, parse_note
+from kb.note import LARGEST, PAGE, Note, parse_note
 from kb.order import place_in
 from kb.problem import KbError, Problem
 from kb.query import Query, as_sql
@@ -89,11 +89,15 @@ class Index:
         self.root = root
         self._progress: Progress = progress or (lambda items, total: items)
         self.rebuilt = False
+        self.unnamed: list[str] = []  # files whose names are no UTF-8, as Python's ascii() shows them
         self._open()
 
     def _open(self) -> None:
         try:
-            self.db = self._connect(str(state_dir(self.root) / "index.sqlite"))
+            file = state_dir(self.root) / "index.sqlite"
+            if file.is_symlink():  # what it leads to is no index of ours
+                file.unlink()
+            self.db = self._connect(str(file))
             self._refresh()
         except (sqlite3.OperationalError, OSError) as error:
             if "locked" in str(error):
@@ -177,7 +181,8 @@ class Index:
 
     def _refresh(self) -> None:
         now = time.time_ns()
-        seen = dict(_scan(self.root))
+        self.unnamed = []
+        seen = dict(_scan(self.root, self.unnamed))
         known = dict(self.db.execute("SELECT path, stamp FROM notes"))
         changed = sorted(path for path, (stamp, _) in seen.items() if known.get(path) != stamp)
         gone = [path for path in known if path not in seen]
@@ -207,12 +212,12 @@ class Index:
 
     def _put(self, path: str, stamp: str) -> None:
         try:
-            data = (self.root / path).read_bytes()
+            data = read_regular(self.root / path, LARGEST)
         except FileNotFoundError:  # gone since the scan
             self._remove(path)
             return
         except OSError as error:
-            problem = Problem(path, 0, "unreadable", f"cannot be read: {error.strerror}", "check its permissions")
+            problem = Problem(path, 0, "unreadable", f"cannot be read: {error.strerror}", "look what it is")
             note, problems = Note(Path(path).stem, path, {}, ""), [problem]
         else:
             note, problems = parse_note(data, path)
@@ -276,8 +281,10 @@ class Index:
     def problems(self) -> list[Problem]:
         """What is wrong in single files."""
         sql = 'SELECT path, line, "check", message, hint, level, fixable FROM problems JOIN notes USING(n)'
-        found = self.rows(sql)
-        return [Problem(p, n, name, said, hint, level, bool(safe)) for p, n, name, said, hint, level, safe in found]
+        rows = self.rows(sql)
+        found = [Problem(p, n, name, said, hint, level, bool(safe)) for p, n, name, said, hint, level, safe in rows]
+        said = "the name is no UTF-8, and kb passes the file over"
+        return [*found, *(Problem(path, 0, "name", said, "rename it") for path in self.unnamed)]
 
     def resolve(self, name: str) -> str | None:
         """The path of the note a name means: its path under notes/, its id, an alias or its title, in that order."""
@@ -354,7 +361,7 @@ class Index:
         return all(any(word in text for text in texts) for word in literal)
 
 
-def _scan(root: Path) -> Iterator[tuple[str, tuple[str, int]]]:
+def _scan(root: Path, unnamed: list[str]) -> Iterator[tuple[str, tuple[str, int]]]:
     """Every note's path with its stamp and the time it was last touched."""
     folders = [("notes", root / "notes")]
     while folders:
@@ -370,7 +377,8 @@ def _scan(root: Path) -> Iterator[tuple[str, tuple[str, int]]]:
                 continue
             path = f"{name}/{entry.name}"
             if not _is_unicode(entry.name):
-                raise KbError(f"{path!a}: the file name is no UTF-8; rename the file")
+                unnamed.append(ascii(path)[1:-1])
+                continue
             if entry.is_dir(follow_symlinks=False):
                 folders.append((path, Path(entry.path)))
             elif entry.name.endswith(".md"):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,6 +22,9 @@ FOLDERS = {  # where a kind's notes are filed
     "book": "books", "code": "code", "tool": "code", "dataset": "datasets", "topic": "topics", "log": "topics",
 }  # fmt: skip
 KINDS = tuple(FOLDERS)
+LARGEST = 8 << 20  # bytes of a note; the links of the longest books fill a fraction of it
+_MOST_LINKS = 10_000
+_MOST_UNKNOWN = 100  # unknown keys for which a likely one is looked for
 PAGE = "page"  # the kind of what is a page of the site and no note: the guide, index.md
 STATUSES = ("inbox", "to-read", "reading", "read", "dropped")
 _NO_STATUS = {"topic", "log", PAGE}
@@ -286,7 +290,11 @@ def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
     if slug(stem, 250) != stem.lower() and meta.get("kind") != PAGE:
         hint = f"name it {slug(stem, 250)}.md"
         problems.append(Problem(path, 0, "id", f"the file name '{stem}' is no id of a-z, 0-9 and -", hint, "warning"))
-    links = tuple(find_links(front.body, front.body_line))
+    links = tuple(islice(find_links(front.body, front.body_line), _MOST_LINKS + 1))
+    if len(links) > _MOST_LINKS:
+        links = links[:-1]
+        message = f"more than {_MOST_LINKS} links; those from here on are not followed"
+        problems.append(Problem(path, links[-1].line, "link", message, "divide the note", "warning"))
     return Note(stem, path, meta, front.body, front.body_line, links), problems
 
 
@@ -302,12 +310,13 @@ def _decode(data: bytes, path: str) -> tuple[str, list[Problem]]:
 
 def _typed(raw: Mapping[str, Any], lines: Mapping[str, int], path: str, problems: list[Problem]) -> dict[str, Any]:
     meta: dict[str, Any] = {}
+    unknown = 0
     for key, value in raw.items():
         line = lines.get(key, 1)
         parser = SCHEMA.get(key)
         if parser is None:
             meta[key] = value
-            if key not in FOREIGN:
+            if key not in FOREIGN and (unknown := unknown + 1) <= _MOST_UNKNOWN:
                 problems.append(_unknown(key, path, line))
             continue
         if value in ("", None):

@@ -6,7 +6,6 @@ of what is, so a clean vault is checked without reading it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import partial
@@ -17,7 +16,7 @@ from kb.files import read_bytes
 from kb.library import Library
 from kb.links import link_name
 from kb.problem import KbError, Level, Problem
-from kb.render import printable
+from kb.render import printable, to_json
 
 Check = Callable[[Library], Iterable[Problem]]
 FORMATS = ("text", "json", "github")
@@ -166,7 +165,7 @@ def incomplete_notes(library: Library) -> Iterator[Problem]:
 def render(problems: Sequence[Problem], fmt: str = "text") -> str:
     """Problems as `text` (a line each), `json`, or as annotations of `github`'s workflows."""
     if fmt == "json":
-        return json.dumps([p.as_json() for p in problems], ensure_ascii=False, indent=1)
+        return to_json([p.as_json() for p in problems])
     if fmt == "text":
         return "\n".join(printable(str(p)) for p in problems)
     if fmt == "github":

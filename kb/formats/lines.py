@@ -19,6 +19,7 @@ _SIGN_BOX = re.compile(r"([✅☑✔☐⬜🔲])\ufe0f?[ \t]+(\S.*)")
 _SIGN = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?[ \t]+\S")
 _RULE = re.compile(r"([-*_=])(?:[ \t]*\1){2,}[ \t]*$")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#39);(?!\S*=)")
+_BLANKS = re.compile(r"\s{20,}")
 _TAGS = re.compile(r"(?:\s*</?[a-zA-Z][^<>]*>)+\s*")
 _FENCE = re.compile(r"[ \t]*(`{3,}(?!.*`)|~{3,})")
 _DELIMITERS = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)+\|?\s*")
@@ -97,9 +98,15 @@ def _in_contents(line: Line, toc: bool) -> bool:
     return toc
 
 
+def squeezed(text: str) -> str:
+    """Text whose long runs of blanks are short ones: what looks for a mark behind some blanks looks from each of them
+    to the last, and a list may hold a hundred thousand."""
+    return _BLANKS.sub("  ", text)
+
+
 def _classify(no: int, raw: str) -> Line:
     expanded = raw.expandtabs(4)
-    stripped = expanded.strip()
+    stripped = squeezed(expanded.strip())
     indent = len(expanded) - len(expanded.lstrip())
     shown = repair(raw).rstrip()
     if not stripped:

@@ -139,7 +139,7 @@ class _Reader:
         return Context(topic, tags, context.kind, context.status, part_of=topic if course else None)
 
     def _topic(self, title: str, line: Line, context: Context, course: bool) -> Item:
-        ref = refs.parse_reference(re.sub(r"[\s:]+$", "", title), marks=False)
+        ref = refs.parse_reference(_bare(title), marks=False)
         ref.title = re.sub(r"\s+[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]+$", "", ref.title)
         topic = Item(ref.title or title, "course" if course else "topic")
         topic.meta |= ({"year": ref.year} if ref.year else {}) | link_meta(ref.title, ref.links)
@@ -238,7 +238,7 @@ class _Reader:
                 self.filer.after_prose = last is not None
 
     def _is_kind(self, title: str) -> bool:
-        return bool(KIND_WORDS.get(re.sub(r"[\s:]+$", "", title).lower()))
+        return bool(KIND_WORDS.get(_bare(title).lower()))
 
     def _closed(self, above: Entry, below: Entry) -> bool:
         """Whether a </details> stands between two entries."""
@@ -267,7 +267,7 @@ class _Reader:
             return None
         closed = (e.head.kind != "bullet" or self._closed(b, e) for b, e in zip([entry, *after], after, strict=False))
         bullets = next((n for n, ends in enumerate(closed) if ends), len(after))
-        word = re.sub(r"[\s:]+$", "", title).lower()
+        word = _bare(title).lower()
         if bold and (word in KIND_WORDS or word in STATE_WORDS):
             return title, 0, True
         if not bullets or len(title.split()) > 8 or (not bold and title.endswith((".", "!", "?", ","))):
@@ -298,6 +298,11 @@ class _Reader:
         if entry.head.kind != "bullet" or entry.head.linked or not following.head.linked or entry.head.task:
             return False
         return following.head.kind == "bullet" and bool(generic(refs.parse_reference(following.head.text).title))
+
+
+def _bare(title: str) -> str:
+    """A heading or label without the colon behind it."""
+    return title.rstrip(": \t\xa0")
 
 
 def _names(value: object) -> list[str]:

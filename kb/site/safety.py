@@ -11,14 +11,22 @@ from html import escape
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
-_ELSEWHERE = r"""\s*=\s*["']?(?!https?://|#)[^"'<>]*[:&\t\r\n]"""  # no plain link, no path: javascript: in any disguise
+from kb.formats.rich_text import ended
+
+
+def _elsewhere(key: str) -> str:
+    """An address that is no plain link and no path: javascript: in any disguise. Each search ends where the next could
+    begin, so that all of them together read the page once."""
+    return rf"""{key}\s*=\s*["']?(?!https?://|#)(?:(?!{key}\s*=)[^"'<>])*[:&\t\r\n]"""
+
+
 _SUSPECT = tuple(  # most pages hold none of it and are not parsed again; a literal at the beginning makes a search fast
     re.compile(pattern)
     for pattern in (
         r"<(?:script|i?frame|object|embed|applet|link|meta|base|style|form|video|audio|source|track|img|image|use|input)\b",
-        r"on[a-z]+\s*=",
-        r"style\s*=[^>]*(?:url|import|\\)",
-        *(f"{key}{_ELSEWHERE}" for key in ("href", "src", "action")),
+        r"on[a-z]{2,40}\s*=",
+        r"style\s*=(?:(?!style\s*=)[^>])*(?:url|import|\\)",
+        *map(_elsewhere, ("href", "src", "action")),
         r"background\s*=",
         r"ping\s*=",
         "srcdoc",
@@ -38,7 +46,7 @@ def safe_html(html: str) -> str:
     if not any(pattern.search(lower) for pattern in _SUSPECT):
         return html
     parser = _Cleaner()
-    parser.feed(html)
+    parser.feed(ended(html))
     parser.close()
     return "".join(parser.out)
 

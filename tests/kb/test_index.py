@@ -151,11 +151,12 @@ def test_a_note_that_is_a_folder_or_a_dead_link_stops_nothing(two: Path) -> None
     assert titles(two) == {"notes/live.md": "One", "notes/papers/a.md": "One", "notes/papers/b.md": "Two"}
 
 
-def test_a_file_name_that_is_no_text_is_named(two: Path) -> None:
+def test_a_file_name_that_is_no_text_is_named_and_stops_nothing(two: Path) -> None:
     Path(os.fsdecode(os.fsencode(two) + b"/notes/papers/\xff.md")).write_text(note("x"))
-    with pytest.raises(KbError) as error:
-        Index(two)
-    assert str(error.value) == r"'notes/papers/\udcff.md': the file name is no UTF-8; rename the file"
+    library = Library(two)
+    told = r"notes/papers/\udcff.md:0: name: the name is no UTF-8, and kb passes the file over (rename it)"
+    assert [str(problem) for problem in library.problems] == [told]
+    assert len(library.notes) == 2
 
 
 def test_no_notes_folder_is_told(tmp_path: Path) -> None:
