@@ -70,8 +70,9 @@ class _Reader:
             if line.kind == "structure" and "://" in line.raw:  # no link is lost, not even a tool's own
                 self.filer.list.body += ["", line.raw.strip()]
         self.structure |= {line.no for line in self.lines if line.kind == "structure"}
-        for item in self.filer.items:
-            self._footnotes(item)
+        if any(line.kind == "footnote" for line in self.lines):
+            for item in self.filer.items:
+                self._footnotes(item)
         said = {s.token: item.kind for item in self.filer.items if item.said for s in item.sources}
         for item in self.filer.items:  # what the list says of a work in one place holds in all
             item.kind = next((said[s.token] for s in item.sources if s.token in said), item.kind)
@@ -207,7 +208,7 @@ class _Reader:
             if n and self._closed(entries[n - 1], entries[n]):
                 held, last = None, None
             entry, here = entries[n], held or context
-            if (label := self._label(entry, entries[n + 1 :])) is not None:
+            if (label := self._label(entries, n)) is not None:
                 title, scope, holds = label
                 within = context
                 if holds and n and outer and self._is_kind(title) and not self._is_kind(label_of(entries[0].head)):
@@ -256,24 +257,26 @@ class _Reader:
         between = self.lines[max(last.lines) : entry.head.no - 1] if last and last.lines else []
         return any(line.kind == "structure" for line in between)
 
-    def _label(self, entry: Entry, after: list[Entry]) -> tuple[str, int, bool] | None:
+    def _label(self, entries: list[Entry], at: int) -> tuple[str, int, bool] | None:
         """A line that acts as a heading: its words, how many entries stand under it, and whether it holds on below.
         None for any other line."""
+        entry, after = entries[at], len(entries) - at - 1
         if entry.head.kind != "text" or entry.head.linked or entry.children or len(entry.lines) > 1:
             return None
         bold = label_of(entry.head)
         title = bold or entry.head.text
         if TODO.match(title):
             return None
-        closed = (e.head.kind != "bullet" or self._closed(b, e) for b, e in zip([entry, *after], after, strict=False))
-        bullets = next((n for n, ends in enumerate(closed) if ends), len(after))
+        below = (entries[n - 1 : n + 1] for n in range(at + 1, len(entries)))
+        closed = (e.head.kind != "bullet" or self._closed(b, e) for b, e in below)
+        bullets = next((n for n, ends in enumerate(closed) if ends), after)
         word = _bare(title).lower()
         if bold and (word in KIND_WORDS or word in STATE_WORDS):
             return title, 0, True
         if not bullets or len(title.split()) > 8 or (not bold and title.endswith((".", "!", "?", ","))):
             return None
         known = word in KIND_WORDS or word in STATE_WORDS
-        named = after[0].head.linked or after[0].head.task
+        named = entries[at + 1].head.linked or entries[at + 1].head.task
         return (title, bullets, False) if named or known else None
 
     def _labelled(self, title: str, entry: Entry, scope: list[Entry], context: Context) -> Context:
