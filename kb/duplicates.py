@@ -29,6 +29,7 @@ from kb.published import is_preprint_doi, is_published
 from kb.titles import YEARLY, is_one_word, main_title, names_a_work, numbers, tells_apart, words
 
 CLOSE = 94.0  # of 100
+_MOST = 500  # works of one name that are compared with another, the last; no author has written so many alike
 _LONG = 4  # words; many works bear a shorter title
 PLACES = ("code", "video", "url", "pdf")  # what several works may share
 _FORMS = {
@@ -192,7 +193,7 @@ class Shelf:
 
     @cached_property
     def _named(self) -> dict[str, list[Work]]:
-        """Works by title, and by the first author's family name."""
+        """Works by what `_names` says."""
         found: dict[str, list[Work]] = {}
         for work in self._works.values():
             _name(found, work)
@@ -219,7 +220,7 @@ class Shelf:
         """The works that are this one by title and author."""
         seen = {mine.path}
         for name in _names(mine):
-            for other in self._named.get(name, ()):
+            for other in self._named.get(name, ())[-_MOST:]:
                 if other.path not in seen and not other.meta.get("incomplete") and other.may_be(mine):
                     seen.add(other.path)
                     yield other
@@ -241,7 +242,10 @@ class Shelf:
 
 
 def _names(work: Work) -> list[str]:
-    return [f"title {work.key}", *sorted(f"author {name}" for name in work.author.family)]
+    """By its title, and by its author with the beginning and with the end of the title: of two titles that are one, the
+    one begins with the other, or they differ in one word, so that one of the two is the same."""
+    parts = (f"{work.key[:3]}…", f"…{work.key[-3:]}")
+    return [f"title {work.key}", *(f"author {name} {part}" for name in sorted(work.author.family) for part in parts)]
 
 
 def _name(named: dict[str, list[Work]], work: Work) -> None:

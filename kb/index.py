@@ -24,7 +24,7 @@ from kb.links import Link, plain
 from kb.note import LARGEST, PAGE, Note, parse_note
 from kb.order import place_in
 from kb.problem import KbError, Problem
-from kb.query import Query, as_sql
+from kb.query import MOST_TERMS, Query, as_sql
 
 _SCHEMA = """
 CREATE TABLE notes(n INTEGER PRIMARY KEY, path TEXT UNIQUE, stamp TEXT, id TEXT, title TEXT, kind TEXT, status TEXT,
@@ -330,6 +330,8 @@ class Index:
         that have any, marked `partial`."""
         words = [fold(q or w) for q, w in re.findall(r'"([^"]+)"|(\S+)', text.replace("\0", " "))]
         words = [w for w in words if re.search(r"\w", w)]
+        if len(words) > MOST_TERMS:
+            raise KbError(f"more than {MOST_TERMS} words to search for; take fewer", 2)
         if not words:
             return []
         phrases = [f'"{w}"' for w in (w.replace('"', "") for w in words)]
