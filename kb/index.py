@@ -118,8 +118,9 @@ class Index:
         while True:
             try:
                 return self._prepare(db)
-            except sqlite3.OperationalError as error:  # SQLite itself does not wait for a change of journal mode
+            except sqlite3.DatabaseError as error:  # SQLite itself does not wait for a change of journal mode
                 if "locked" not in str(error) or time.monotonic() > until:
+                    db.close()  # or its transaction would keep those out who mend the file
                     raise
                 time.sleep(0.01)
 

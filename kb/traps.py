@@ -11,7 +11,8 @@ from kb.scalars import scalar
 
 # A top-level key with its colon: quoted, or a word in any script; not what continues a value.
 KEY = re.compile(
-    r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|([^\W\d_](?:[ \t]*[^ \t\n:#\"'\[\]{},])*|_[\w.-]*|\d[\w.-]*?))[ \t]*:(?=[ \t\r\n]|$)"
+    r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|([^\W\d_](?:[ \t]*[^ \t\n:#\"'\[\]{},])*|_[\w.-]*|\d[\w.-]*?))"
+    r"[ \t]*:(?=[ \t\r\n]|$)"
 )
 _ITEM = re.compile(r"[ \t]*-[ \t]+(?=\S)")
 _PLAIN = re.compile(r"([^\s\"'\[\]{}#&*!|>%@`,][^\r\n]*?)?(?:[ \t]+#[^\r\n]*)?[ \t]*\r?\n?$")

@@ -37,4 +37,4 @@ def harmless(text: str, coloured: bool = False) -> str:
 
 def guard() -> None:
     """From here on everything that this process prints goes through."""
-    sys.stdout, sys.stderr = Screen(sys.stdout), Screen(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Screen(sys.stdout), Screen(sys.stderr)

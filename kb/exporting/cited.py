@@ -31,7 +31,8 @@ _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%.*")
 _AUX = re.compile(r"\\(?:citation|abx@aux@cite(?:\{\d+\})?)\{([^{}]*)\}|\\@input\{([^{}]*)\}")
 _BCF = re.compile(r"<bcf:citekey\b[^>]*>([^<]+)</bcf:citekey>")
 _CODE = re.compile(
-    r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)|(?<!`)(`+)(?!`).*?(?<!`)\2(?!`)|<!--.*?(?:-->|\Z)", re.S | re.M
+    r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)|(?<!`)(`+)(?!`).*?(?<!`)\2(?!`)|<!--.*?(?:-->|\Z)",
+    re.S | re.M,
 )
 _PANDOC = re.compile(r"(?<![\w@./])@(?:\{([^{}\s]+)\}|(\*|\w(?:[\w]|[:.#$%&+?<>~/-](?=\w))*))")
 _CROSSREF = re.compile(r"(?:fig|tbl|sec|eq|lst|thm|lem|cor|prp|cnj|def|exm|exr|nte|tip|wrn|imp|cau|suppfig|supptbl)-")

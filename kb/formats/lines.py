@@ -221,7 +221,12 @@ def _contents(lines: list[Line]) -> None:
 def _tables(lines: list[Line]) -> None:
     """A table may do without the bars at the ends of its lines: the line of dashes tells."""
     for n, line in enumerate(lines):
-        if n == 0 or "-" not in line.raw or not _DELIMITERS.fullmatch(squeezed(line.raw)) or "|" not in lines[n - 1].raw:
+        if (
+            n == 0
+            or "-" not in line.raw
+            or not _DELIMITERS.fullmatch(squeezed(line.raw))
+            or "|" not in lines[n - 1].raw
+        ):
             continue
         for other in lines[n - 1 :]:
             if "|" not in other.raw or other.kind not in ("text", "table", "structure", "bullet"):

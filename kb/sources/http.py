@@ -76,9 +76,9 @@ def polite() -> dict[str, str]:
 
 @dataclass
 class Client:
-    """One for a command. `cache` is a folder of answers, used by `ask` alone. `inside`: what is asked for may lie in the
-    network of this machine, as a person typed it. `wait`, `clock` and `jitter` (a number
-    from 0 to 1) are time and chance; tests bring their own."""
+    """One for a command. `cache` is a folder of answers, used by `ask` alone. `inside`: what is asked for may lie in
+    the network of this machine, as a person typed it. `wait`, `clock` and `jitter` (a number from 0 to 1) are time and
+    chance; tests bring their own."""
 
     timeout: float = 15.0  # seconds for an answer to begin, and twice that for it to end
     tries: int = 3

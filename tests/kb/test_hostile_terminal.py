@@ -1,4 +1,4 @@
-"""Whatever files say, a terminal gets text: no escape codes, no controls, nothing that turns the direction of writing."""
+"""Whatever files say, a terminal gets text: no escape codes, no controls, nothing that turns the way of writing."""
 
 from __future__ import annotations
 
@@ -71,12 +71,16 @@ VERBS = [
 
 @pytest.fixture
 def hostile(make_vault: Vault) -> Path:
-    root = make_vault({"papers/evil.md": NOTE, "papers/other.md": OTHER, "papers/n\x1b[31m\nm\x9b.md": "---\na: [\n---\n"})
+    root = make_vault(
+        {"papers/evil.md": NOTE, "papers/other.md": OTHER, "papers/n\x1b[31m\nm\x9b.md": "---\na: [\n---\n"}
+    )
     (root / "notes/papers/cut.md").write_bytes(b"---\ntitle: \x1b[31m\xff\x9b\n---\n\x1b[31m\n")
     for name, value in (("results.json", {"claims": [CLAIM]}), ("runs/x.json", RECORD)):
         (root / "repro/mine" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "repro/mine" / name).write_text(json.dumps(value))
-    (root / "list.md").write_text(f"# {EVIL}\n\n- [ ] {EVIL} https://e.org/{EVIL}\n- a \xff <{EVIL}>\n", "latin-1", "replace")
+    (root / "list.md").write_text(
+        f"# {EVIL}\n\n- [ ] {EVIL} https://e.org/{EVIL}\n- a \xff <{EVIL}>\n", "latin-1", "replace"
+    )
     (root / "bad.bib").write_text(f"@article{{{EVIL}, author={{{EVIL}}}\n@article{{x, note={{{EVIL}}}}}\n@{EVIL}")
     (root / "refs.txt").write_text(f"https://e.org/x{EVIL}\n10.1{EVIL}\narXiv:9999.{EVIL}\n")
     (root / "main.tex").write_text(f"\\cite{{{EVIL}}}\\input{{{EVIL}}}")
@@ -107,7 +111,9 @@ def test_on_a_terminal_only_our_colours_get_through(hostile: Path) -> None:
     for verb in ("list", "show evil", "status", "search zygote", "export", "check --all"):
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "kb", *verb.split(" ")]
-        with subprocess.Popen(command, cwd=hostile, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as kb:
+        with subprocess.Popen(
+            command, cwd=hostile, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+        ) as kb:
             os.close(theirs)
             told = b""
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -46,10 +47,8 @@ UNITS = [
 
 
 def _quietly(read: Callable[[str], object], text: str) -> None:
-    try:
+    with contextlib.suppress(KbError, ValueError):  # a refusal in one line is an answer
         read(text)
-    except (KbError, ValueError):  # a refusal in one line is an answer
-        pass
 
 
 def _record(format: str, form: str, text: str) -> object:
@@ -61,7 +60,14 @@ def _front(text: str) -> object:
 
 
 def _json(text: str) -> object:
-    works = {"type": "article", "title": text, "author": [{"literal": text}], "abstract": text, "note": text, "URL": text}
+    works = {
+        "type": "article",
+        "title": text,
+        "author": [{"literal": text}],
+        "abstract": text,
+        "note": text,
+        "URL": text,
+    }
     return reader("json")(json.dumps([works]).encode(), "x.json")
 
 
