@@ -50,18 +50,20 @@ bibtex: {{entry: misc, note: {YAML}}}
 Words {EVIL} and [[{EVIL.replace("]", "").replace("[", "")}]] and [[other]] with zygote {EVIL}.
 """
 OTHER = f"---\ntitle: Other\nstatus: to-read\nwanted: [{YAML}]\n---\n\nSee {EVIL} [[evil]] {EVIL}, zygote.\n"
-RECORD = {"schema": 1, "paper": EVIL, "recipe": EVIL, "config": {}, "done": True, "segments": [], "metrics": {EVIL: 1.0},
-          "curve": {}, "figures": [EVIL], "data": EVIL}  # fmt: skip
+RECORD = {
+    "schema": 1, "paper": EVIL, "recipe": EVIL, "config": {}, "done": True, "segments": [], "metrics": {EVIL: 1.0},
+    "curve": {}, "figures": [EVIL], "data": EVIL,
+}  # fmt: skip
 CLAIM = {key: EVIL for key in ("id", "says", "where", "paper", "ours", "missing", "note")} | {
     "tier": "exact", "verdict": "holds", "recipes": [EVIL], "runs": [EVIL], "data": [EVIL], "devices": [EVIL]
 }  # fmt: skip
 VERBS = [
     "list", "list --json", "list zygot\x1b[31m", "status", "status --json", "status --since 2019-01-01",
-    "status evil reading", "show evil", "show evil --json", "search zygote", "search zygote --json", "next", "next --json",
-    "links evil", "links evil --json", "links --orphans", "links --broken", "check --all", "check --format json",
+    "status evil reading", "show evil", "show evil --json", "search zygote", "search zygote --json", "next",
+    "next --json", "links evil", "links evil --json", "links --orphans", "links --broken", "check --all", "check --format json",
     "check --format github", "claims", "claims --json", "claims mine", "results", "results --json", "tag", "tag --json",
-    "tag evil", "tag evil +x\x1b[31m", "open evil", "open evil --pdf", "rename evil \x1b[31mx", "rename nosuch\x9b31m y",
-    "export", "export -f ris", "export -f csv", "export -f markdown", "export -f json", "export -f csl-json",
+    "tag evil", "tag evil +x\x1b[31m", "open evil", "open evil --pdf", "rename evil \x1b[31mx",
+    "rename nosuch\x9b31m y", "export", "export -f ris", "export -f csv", "export -f markdown", "export -f json", "export -f csl-json",
     "export --cited main.tex", "import list.md --dry-run", "import list.md --json --dry-run", "import bad.bib",
     "import list.md", "add bad.bib", "add refs.txt --offline", "add \x1b[31mnothing", "add --complete", "note evil hi",
     "rm other", "rm --list", "undo --list", "undo --list --json", "undo", "rm nothing\x1b[31m", "run mine \x1b[31m",
