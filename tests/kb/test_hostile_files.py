@@ -16,10 +16,11 @@ import pytest
 from kb import note as notes
 from kb.files import Journal, read_regular
 from kb.library import Library
-from kb.note import parse_note
+from kb.note import Note, parse_note
 from kb.problem import KbError, Problem
 from kb.query import MOST_TERMS, parse
 from kb.results import Results
+from kb.verbs.opening import address
 
 Vault = Callable[..., Path]
 Run = Callable[..., "CompletedProcess[str]"]
@@ -296,6 +297,10 @@ def test_only_the_web_is_opened(make_vault: Vault, run_kb: Run, url: str) -> Non
     for way in ((), ("--pdf",), ("--code",), ("--page",)):
         done = run_kb(root, "open", "x", *way)
         assert done.returncode == 1 and done.stdout == "" and "to open" in done.stderr
+    note = Note("x", "notes/papers/x.md", {key: url for key in ("url", "pdf", "code", "video")}, "")
+    for name in ("", "pdf", "page", "code", "video"):  # whatever a note might say that the schema let through
+        with pytest.raises(KbError, match="to open"):
+            address(root, note, name)
 
 
 def test_an_inbox_without_end_is_left_alone(make_vault: Vault, run_kb: Run) -> None:

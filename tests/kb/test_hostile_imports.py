@@ -9,12 +9,14 @@ import json
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import servers_web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +33,7 @@ from kb.importing.folders import read_folder
 from kb.library import Library
 from kb.note import Note
 from kb.problem import KbError
+from kb.sources.pdf import inspect
 
 Vault = Callable[..., Path]
 Run = Callable[..., "CompletedProcess[str]"]
@@ -192,13 +195,40 @@ def test_a_list_nests_fifty_levels_and_no_more() -> None:
 
 
 def test_works_of_one_author_are_compared_with_a_few(make_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each entry of a file with every other would be two million looks; it is told by counting them."""
+    """Each entry of a file with every other would be forty-five thousand looks; it is told by counting them."""
+    monkeypatch.setattr(duplicates, "_MOST", 20)
     looks: list[int] = []
     may_be = duplicates.Work.may_be
     monkeypatch.setattr(duplicates.Work, "may_be", lambda self, other: looks.append(1) or may_be(self, other))
-    entries = "".join(f"@article{{k{n}, title={{To {n} x}}, author={{A B}}}}\n" for n in range(2000))
+    entries = "".join(f"@article{{k{n}, title={{Topic {n} x}}, author={{A B}}}}\n" for n in range(300))
     plan = plan_import(Library(make_vault({})), {"x.bib": entries.encode()}, date(2026, 1, 1))
-    assert len(plan.notes) == 2000 and len(looks) < 2000 * 2 * duplicates._MOST
+    assert len(plan.notes) == 300 and 300 < len(looks) <= 300 * 2 * 20
+
+
+# PDF files
+
+PACKED = zlib.compress(b"0" * (80 << 20), 1)
+
+_PAGES = b"<< /Type /Pages /Kids [%d 0 R] /Count 1000000 >>"
+_PAGE = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Resources << >> /Contents 6 0 R >>"
+
+
+@pytest.mark.parametrize(
+    ("kids", "data", "filters", "fault"),
+    [
+        (5, PACKED, b"/Filter /FlateDecode", "it breaks off or is damaged"),
+        (5, zlib.compress(PACKED), b"/Filter [/FlateDecode /FlateDecode]", "it breaks off or is damaged"),
+        (5, b"[" * 100_000, b"", "it "),  # nested too deeply, or without text: as deep as Python is by then
+        (2, b"", b"", "it breaks off or is damaged"),
+    ],
+    ids=["packed", "packed twice", "deep", "loop"],
+)
+def test_a_pdf_that_would_grow_is_one_that_cannot_be_read(kids: int, data: bytes, filters: bytes, fault: str) -> None:
+    """Where a stream is unpacked whole, its page is read, and has no text."""
+    stream = b"<< /Length %d %s >>\nstream\n%s\nendstream" % (len(data), filters, data)
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", _PAGES % kids, b"<< >>", b"<< >>", _PAGE, stream]
+    found = inspect(io.BytesIO(servers_web._file(objects)), "x")
+    assert found.fault.startswith(fault) and found.text == ""
 
 
 # Tables

@@ -60,14 +60,15 @@ CLAIM = {key: EVIL for key in ("id", "says", "where", "paper", "ours", "missing"
 VERBS = [
     "list", "list --json", "list zygot\x1b[31m", "status", "status --json", "status --since 2019-01-01",
     "status evil reading", "show evil", "show evil --json", "search zygote", "search zygote --json", "next",
-    "next --json", "links evil", "links evil --json", "links --orphans", "links --broken", "check --all", "check --format json",
-    "check --format github", "claims", "claims --json", "claims mine", "results", "results --json", "tag", "tag --json",
-    "tag evil", "tag evil +x\x1b[31m", "open evil", "open evil --pdf", "rename evil \x1b[31mx",
-    "rename nosuch\x9b31m y", "export", "export -f ris", "export -f csv", "export -f markdown", "export -f json", "export -f csl-json",
-    "export --cited main.tex", "import list.md --dry-run", "import list.md --json --dry-run", "import bad.bib",
-    "import list.md", "add bad.bib", "add refs.txt --offline", "add \x1b[31mnothing", "add --complete", "note evil hi",
-    "rm other", "rm --list", "undo --list", "undo --list --json", "undo", "rm nothing\x1b[31m", "run mine \x1b[31m",
-    "edit evil", "merge evil other", "list status:\x1b[31m", "show \x1b[31m", "--root \x1b[31m list", "no\x1b[31m",
+    "next --json", "links evil", "links evil --json", "links --orphans", "links --broken", "check --all",
+    "check --format json", "check --format github", "claims", "claims --json", "claims mine", "results",
+    "results --json", "tag", "tag --json", "tag evil", "tag evil +x\x1b[31m", "open evil", "open evil --pdf",
+    "rename evil \x1b[31mx", "rename nosuch\x9b31m y", "export", "export -f ris", "export -f csv",
+    "export -f markdown", "export -f json", "export -f csl-json", "export --cited main.tex",
+    "import list.md --dry-run", "import list.md --json --dry-run", "import bad.bib", "import list.md", "add bad.bib",
+    "add refs.txt --offline", "add \x1b[31mnothing", "add --complete", "note evil hi", "rm other", "rm --list",
+    "undo --list", "undo --list --json", "undo", "rm nothing\x1b[31m", "run mine \x1b[31m", "edit evil",
+    "merge evil other", "list status:\x1b[31m", "show \x1b[31m", "--root \x1b[31m list", "no\x1b[31m",
 ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from kb.verbs.inbox_lines import read_lines
 from kb.verbs.references import read_text
 
 SHORT, TIMES = 500, 16
-FREE = 0.1  # CPU seconds of the longer text that nobody asks about
+FREE = 0.03  # CPU seconds of the longer text that nobody asks about
 UNITS = [
     "a", " ", "\t", "\n", "\n ", "\xa0", "\\", "[[", "[", "]", "(", ")", "{", "}", "<", ">", "](", "![](", "[a](b) ",
     "[a](", "https://", "a.", "https://a.b/c ", "&amp;", "&", "*", "_", "`", "` ``", "$", "$a ", "~", "# ", '"', "'",
