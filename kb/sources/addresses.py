@@ -8,6 +8,7 @@ from kb.problem import KbError
 
 PUBLIC, NETWORK, MACHINE = range(3)
 WHERE = ("into the web", "into a private network", "to this machine")
+_NAT64 = "64:ff9b::/96"
 _LOCAL = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
@@ -50,10 +51,12 @@ def scope_of(number: str) -> int:
     import ipaddress
 
     address = ipaddress.ip_address(number.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
+    if isinstance(address, ipaddress.IPv6Address):  # some of which only carry one of IPv4
+        carried = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in ipaddress.ip_network(_NAT64) else None
+        address = address.ipv4_mapped or address.sixtofour or carried or address
     if address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast:
         return MACHINE  # 169.254.169.254 is where clouds tell a machine its secrets
-    return PUBLIC if address.is_global else NETWORK
+    return PUBLIC if address.is_global and not address.is_reserved else NETWORK
 
 
 def _numbers(host: str) -> set[str]:

@@ -295,6 +295,8 @@ class Client:
             try:
                 self._http, self._watch = httpx.Client(timeout=self.timeout, follow_redirects=False), Watch(self.clock)
                 watch(self._http, self._watch)
+            except AttributeError:
+                raise KbError("kb cannot watch where this httpx connects to; install httpx 0.28") from None
             except (ValueError, ImportError) as error:  # a proxy address of another kind, or one that needs a package
                 raise Unreachable(f"the proxy of HTTP_PROXY or ALL_PROXY cannot be used ({error}); mend it") from None
         return self._http, self._watch

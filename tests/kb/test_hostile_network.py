@@ -95,6 +95,19 @@ def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("number", "scope"),
+    [
+        ("8.8.8.8", 0), ("2606:4700::1111", 0), ("64:ff9b::808:808", 0), ("2002:808:808::1", 0), ("10.0.0.1", 1),
+        ("100.64.0.1", 1), ("fd00::1", 1), ("64:ff9b::a00:1", 1), ("2002:a00:1::1", 1), ("::8.8.8.8", 1),
+        ("240.0.0.1", 1), ("64:ff9b::7f00:1", 2), ("2002:7f00:1::1", 2), ("::ffff:169.254.169.254", 2),
+        ("fe80::1%eth0", 2), ("224.0.0.1", 2), ("255.255.255.255", 1),
+    ],
+)  # fmt: skip
+def test_where_a_number_lies(number: str, scope: int) -> None:
+    assert addresses.scope_of(number) == scope
+
+
+@pytest.mark.parametrize(
     ("url", "far"),
     [
         ("http://127.0.0.1/", 2), ("http://localhost:80/", 2), ("http://2130706433/", 2), ("http://0x7f.1/", 2),
