@@ -159,7 +159,7 @@ def _salvage(lines: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for line in lines:
         if (key := key_of(line)) and (value := parts(line)[1]) and value not in ("|", ">", "|-", ">-"):
-            bare = value if value[0] in "\"'#" else re.sub(r"[ \t]+#.*$", "", value)
+            bare = value if value[0] in "\"'#" else re.sub(r"(?<![ \t])[ \t]+#.*$", "", value)
             found[key] = bare.strip("\"'") if bare[0] not in "[{" else _inline_list(bare)
     return found
 

@@ -15,7 +15,8 @@ KEY = re.compile(
     r"[ \t]*:(?=[ \t\r\n]|$)"
 )
 _ITEM = re.compile(r"[ \t]*-[ \t]+(?=\S)")
-_PLAIN = re.compile(r"([^\s\"'\[\]{}#&*!|>%@`,][^\r\n]*?)?(?:[ \t]+#[^\r\n]*)?[ \t]*\r?\n?$")
+_QUOTED = re.compile(r"[\"'\[\]{}#&*!|>%@`,]")  # what no plain value begins with
+_COMMENT = re.compile(r"[ \t]#")
 _IN_FLOW = re.compile(  # [a, b] and {k: a}
     r"(?:(?<=[\[,{])|(?<=: ))[ \t]*([^\s,\[\]{}\"'#](?:(?!: )[^,\[\]{}\"'#])*?)[ \t]*(?=[,\]}])"
 )
@@ -110,13 +111,15 @@ def _lost_values(line: str) -> Iterator[tuple[str, str]]:
 
 def _plain_places(line: str) -> Iterator[tuple[int, int]]:
     """Where unquoted values stand in a line: after its key or dash, and in [ ] and { }."""
-    head, value, end = parts(line)
+    head, value, _ = parts(line)
     if not head.strip():
         return
     if value[:1] in ("[", "{"):
         yield from (m.span(1) for m in _IN_FLOW.finditer(line, len(head)))
-    elif (m := _PLAIN.match(value + end)) and m[1]:
-        yield len(head), len(head) + m.end(1)
+    elif value and not _QUOTED.match(value):
+        comment = _COMMENT.search(value)
+        plain = value[: comment.start()] if comment else value
+        yield len(head), len(head) + len(plain.rstrip(" \t"))
 
 
 def other_reading(text: str) -> str:
