@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kb.library import Library
 
 CLOSE = 94.0  # of 100
+_MOST = 500  # works of one name that are compared with another; no author has written so many alike
 _LONG = 4  # words; many works bear a shorter title
 PLACES = ("code", "video", "url", "pdf")  # what several works may share
 _FORMS = {
@@ -210,14 +211,14 @@ class Shelf:
         """The works that are this one by title and author."""
         seen = {mine.path}
         for name in names(mine.meta):
-            for other in (*self._of_the_vault(name), *self._named.get(name, ())):
+            for other in (*self._of_the_vault(name), *self._named.get(name, ())[-_MOST:]):
                 if other.path not in seen and not other.meta.get("incomplete") and other.may_be(mine):
                     seen.add(other.path)
                     yield other
 
     def _of_the_vault(self, name: str) -> Iterator[Work]:
-        sql = "SELECT path, meta FROM works JOIN notes USING(n) WHERE name = ? AND kind <> ? ORDER BY path"
-        for path, meta in self._index.rows(sql, (name, PAGE)):
+        sql = "SELECT path, meta FROM works JOIN notes USING(n) WHERE name = ? AND kind <> ? ORDER BY path LIMIT ?"
+        for path, meta in self._index.rows(sql, (name, PAGE, _MOST)):
             if path not in self._new:
                 if path not in self._known:
                     self._known[path] = Work(path, json.loads(meta))
@@ -233,7 +234,10 @@ class Shelf:
 
 
 def names(meta: Mapping[str, Any]) -> list[str]:
-    """What a work is looked up by where it shares no id: its title, and its first author's family name."""
+    """What a work is looked up by where it shares no id: its title, and its author with the beginning and with the end
+    of the title: of two titles that are one, the one begins with the other, or they differ in one word, so that one of
+    the two is the same."""
+    key = "".join(words(str(meta.get("title", ""))))
     authors = meta.get("authors") or []
-    family = person(authors[0]).family if authors else ()
-    return [f"title {''.join(words(str(meta.get('title', ''))))}", *sorted(f"author {name}" for name in family)]
+    family = sorted(person(authors[0]).family) if authors else ()
+    return [f"title {key}", *(f"author {name} {part}" for name in family for part in (f"{key[:3]}…", f"…{key[-3:]}"))]

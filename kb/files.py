@@ -8,8 +8,10 @@ back by the next one. The journal lives under the ignored folder `.kb/`; without
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +36,8 @@ class Busy(KbError):
 def state_dir(root: Path) -> Path:
     """The ignored folder of what can be made anew; it ignores itself, so that no .gitignore is needed."""
     folder = root / STATE
+    if folder.is_symlink():  # a repository may bring one along, and kb would write where it leads
+        raise KbError(f"{folder} is a link; remove it, kb makes a folder of its own")
     folder.mkdir(exist_ok=True)
     ignore = folder / ".gitignore"
     if not ignore.exists():
@@ -44,11 +48,24 @@ def state_dir(root: Path) -> Path:
 def read_bytes(path: Path) -> bytes | None:
     """The file's bytes, None where there is none."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise KbError(f"{path}: {error.strerror}; check that the file can be read") from None
+
+
+def read_regular(path: Path | str, most: int = -1) -> bytes:
+    """The bytes of a file, of which there are at most `most` if that is given; an OSError for a larger one, and for a
+    pipe, a socket or a device, whose reading might never end."""
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if 0 <= most < found.st_size:
+            raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB")
+        return file.read()
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -265,7 +282,7 @@ class Journal:
         for entry in self.folder.glob("*.open"):
             try:
                 change = self._load(entry)
-            except (ValueError, KeyError):  # it died while writing the entry: no file was touched yet
+            except (ValueError, KeyError, KbError):  # it died while writing the entry: no file was touched yet
                 entry.unlink()
                 continue
             done = {p for p in change.paths if _hash(read_bytes(self.root / p)) == change.new[p]}
@@ -277,9 +294,12 @@ class Journal:
         return change
 
     def _inside(self, path: str) -> Path:
-        found = self.root / path
-        if ".." in Path(path).parts or Path(path).is_absolute():
+        found, parts = self.root / path, Path(path).parts
+        if not parts or ".." in parts or Path(path).is_absolute():
             raise KbError(f"{path} lies outside the vault", 2)
+        own = path == ".gitignore" or parts[:2] == (STATE, "trash")
+        if parts[0].startswith(".") and not own:  # .git/config runs commands, and a journal may come with a repository
+            raise KbError(f"{path} is no file that kb writes", 2)
         return found
 
     def _open_entry(self, verb: str, old: Mapping[str, bytes | None], writes: Mapping[str, bytes | None]) -> Path:
@@ -307,6 +327,8 @@ class Journal:
     def _load(self, entry: Path) -> Change:
         record = json.loads(entry.read_text())
         files = record["files"]
+        for path in files:
+            self._inside(path)
         old = {p: None if f["old"] is None else base64.b64decode(f["old"]) for p, f in files.items()}
         return Change(int(entry.stem), record["verb"], record["when"], old, {p: f["new"] for p, f in files.items()})
 

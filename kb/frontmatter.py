@@ -79,13 +79,14 @@ def read_yaml(
     front: FrontMatter, text_keys: Collection[str] = ()
 ) -> tuple[dict[str, Any], dict[str, int], list[Fault]]:
     """What `read` does with whatever is not simple."""
+    source = "".join(front.lines)
+    if len(source) > _LIMIT:
+        begun = source[:_LIMIT].splitlines(keepends=True)[:1000]
+        fault = Fault(2, "yaml", "the front matter is larger than 256 KB", "move what is long below it")
+        return _salvage(begun), dict(key_lines(begun)), [*front.faults, fault]
     keys = key_lines(front.lines)
     faults = [*front.faults, *_repeated(front.lines, keys)]
     where = dict(keys)
-    source = "".join(front.lines)
-    if len(source) > _LIMIT:
-        faults.append(Fault(2, "yaml", "the front matter is larger than 256 KB", "move what is long below it"))
-        return _salvage(front.lines), where, faults
     try:
         found = load(source)
     except yaml.YAMLError as error:
@@ -178,7 +179,7 @@ def _salvage(lines: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for line in lines:
         if (key := key_of(line)) and (value := parts(line)[1]) and value not in ("|", ">", "|-", ">-"):
-            bare = value if value[0] in "\"'#" else re.sub(r"[ \t]+#.*$", "", value)
+            bare = value if value[0] in "\"'#" else re.sub(r"(?<![ \t])[ \t]+#.*$", "", value)
             found[key] = bare.strip("\"'") if bare[0] not in "[{" else _inline_list(bare)
     return found
 

@@ -106,7 +106,7 @@ def paper_at(host: str, path: str, query: Mapping[str, str]) -> tuple[str, str] 
 
 
 def _doi_in(host: str, path: str) -> tuple[str, str] | None:
-    m = re.search(rf"/({WHOLE_DOI})$", path.rstrip("/"))
+    m = re.search(rf"/({WHOLE_DOI})$", re.split(r"[\s\"]", path.rstrip("/"))[-1])  # a DOI has neither
     if not m:
         return None
     doi, view = m[1], ""
@@ -137,11 +137,13 @@ def plain_key(text: str) -> str:
 def without_punctuation(text: str) -> str:
     """A URL or an id without the punctuation of the sentence and the Markdown behind it; a bracket that closes one of
     its own stays."""
-    while text and (
-        text[-1] in ".,;:!?'\"*_`" or any(text[-1] == b and text.count(a) < text.count(b) for a, b in _PAIRS)
-    ):
-        text = text[:-1]
-    return text
+    extra = {b: text.count(b) - text.count(a) for a, b in _PAIRS}
+    end = len(text)
+    while end and (text[end - 1] in ".,;:!?'\"*_`" or extra.get(text[end - 1], 0) > 0):
+        end -= 1
+        if text[end] in extra:
+            extra[text[end]] -= 1
+    return text[:end]
 
 
 _PAIRS = (("(", ")"), ("[", "]"), ("{", "}"), ("<", ">"))

@@ -15,6 +15,7 @@ from kb.names import fold as fold
 from kb.vocabulary import PAPER_KEYS as PAPER_KEYS
 from kb.vocabulary import SERVICES as SERVICES
 
+_LONGEST = 16_384  # characters of a URL; few servers take half of it
 _TRACKING = re.compile(r"^(utm_.*|fbclid|gclid|ref_src|usp|igsh|mc_[ce]id)$")
 _SHORTENERS = {"t.co", "lnkd.in", "bit.ly", "tinyurl.com", "goo.gl", "buff.ly", "ow.ly"}
 _FILE = re.compile(r"[^/]+\.(md|txt|pdf|html?|py|ipynb|png|jpe?g|gif|svg|bib|csv|json|ya?ml|tex|zip|gz)", re.I)
@@ -68,6 +69,8 @@ def identify(text: str) -> Source | None:
     """What a reference names: an arXiv, ACL, OpenReview, PubMed, Semantic Scholar or OpenAlex id, a DOI or an ISBN, any
     of their URLs, a Hugging Face paper, a repository, a video, any other URL. None if the text is no reference."""
     text = text.strip().strip("<>").strip()
+    if len(text) > _LONGEST:
+        return None
     if re.match(r"https?://", text, re.I):
         return _identify_url(text)
     if m := re.fullmatch(rf"(?:(?i:acl):\s*)?({ACL_ID})", text):

@@ -19,6 +19,7 @@ from kb.index_file import Progress as Progress
 from kb.index_file import connect, current, following, is_pending, refresh, take_in_texts
 from kb.names import fold, link_key, name_key
 from kb.problem import KbError, Problem
+from kb.scan import unnamed
 
 if TYPE_CHECKING:
     from kb.links import Link
@@ -154,8 +155,10 @@ class Index:
     def problems(self) -> list[Problem]:
         """What is wrong in single files."""
         sql = 'SELECT path, line, "check", message, hint, level, fixable FROM problems JOIN notes USING(n)'
-        found = self.rows(sql)
-        return [Problem(p, n, name, said, hint, level, bool(safe)) for p, n, name, said, hint, level, safe in found]
+        rows = self.rows(sql)
+        found = [Problem(p, n, name, said, hint, level, bool(safe)) for p, n, name, said, hint, level, safe in rows]
+        said = "the name is no UTF-8, and kb passes the file over"
+        return [*found, *(Problem(path, 0, "name", said, "rename it") for path in unnamed(self.root))]
 
     def resolve(self, name: str) -> str | None:
         """The path of the note a name means: its path under notes/, its id, an alias or its title, in that order."""
@@ -214,8 +217,12 @@ class Index:
     def search(self, text: str, query: Query, limit: int = 20) -> list[dict[str, Any]]:
         """Full text, best first: every word of `text` (quoted words side by side); where no note has them all, those
         that have any, marked `partial`."""
+        from kb.query import MOST_TERMS
+
         words = [fold(q or w) for q, w in re.findall(r'"([^"]+)"|(\S+)', text.replace("\0", " "))]
         words = [w for w in words if re.search(r"\w", w)]
+        if len(words) > MOST_TERMS:
+            raise KbError(f"more than {MOST_TERMS} words to search for; take fewer", 2)
         if not words:
             return []
         phrases = [f'"{w}"' for w in (w.replace('"', "") for w in words)]

@@ -8,7 +8,6 @@ is never written anew, and SQLite's own companions (-wal, -shm) are never mixed 
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sqlite3
@@ -20,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kb.files import read_regular
 from kb.names import fold
 from kb.order import place_in
 from kb.problem import Problem
@@ -70,7 +70,6 @@ CREATE INDEX IF NOT EXISTS problems_n ON problems(n);
 _PATIENCE = 60.0  # seconds to wait for another command, which may be reading a large vault for the first time
 _POLL = 0.005  # seconds between two attempts
 _CHUNK = 500  # notes that are held in memory at once
-_LARGEST = 16 * 1024 * 1024  # bytes of a note
 _NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
 _CODE = (
     "index_file.py", "index_rows.py", "note.py", "frontmatter.py", "spelling.py", "contradictions.py", "published.py",
@@ -99,6 +98,8 @@ def current(folder: Path) -> Path:
         elif name == "index.sqlite":  # as it was called once
             others.append(name)
     file = folder / f"index-{mine}.{newest}.sqlite"
+    if file.is_symlink():  # what it leads to is no index of ours
+        file.unlink()
     for name in others:
         if name != file.name:
             _forget(folder / name, name.startswith(f"index-{mine}"))
@@ -130,6 +131,7 @@ def connect(file: Path | None) -> sqlite3.Connection:
     db.create_function("place", 1, place_in, deterministic=True)
     _wait_for(db, "PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA trusted_schema=OFF")  # the file may have come with somebody's repository
     db.execute("PRAGMA cache_size=-32000")
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fts'").fetchone():
         with _writing(db):
@@ -258,26 +260,16 @@ def _put(db: sqlite3.Connection, notes: Iterable[_Parsed]) -> None:
 
 def _read(root: Path, paths: Iterable[str]) -> Iterator[_Parsed]:
     """The notes at some paths. What cannot be read is an empty note with a Problem; what is gone by now is none."""
-    from kb.note import Note, parse_note
+    from kb.note import LARGEST, Note, parse_note
 
     for path in paths:
         try:
-            yield parse_note(_bytes(f"{root}/{path}"), path)
+            yield parse_note(read_regular(f"{root}/{path}", LARGEST), path)
         except FileNotFoundError:
             continue
         except OSError as error:
-            said = (f"cannot be read: {error.strerror}", "check its permissions")
-            if error.errno == errno.EFBIG:
-                said = (f"has more than the {_LARGEST >> 20} MB that kb reads of a note", "split it")
-            yield Note(Path(path).stem, path, {}, ""), [Problem(path, 0, "unreadable", *said)]
-
-
-def _bytes(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > _LARGEST:
-            raise OSError(errno.EFBIG, "too large")
-        return file.read(size + 1)
+            said = f"cannot be read: {error.strerror}"
+            yield Note(Path(path).stem, path, {}, ""), [Problem(path, 0, "unreadable", said, "look what it is")]
 
 
 # The texts: what a search and the sentences around links need, and most commands do without
@@ -302,9 +294,10 @@ def take_in_texts(db: sqlite3.Connection, root: Path, progress: Progress) -> Non
 def _text(root: Path, n: int, path: str, title: str, names: str, tags: str) -> tuple[int, str, str, str, str]:
     from kb.frontmatter import split
     from kb.index_rows import no_nul
+    from kb.note import LARGEST
 
     try:
-        data = _bytes(f"{root}/{path}")
+        data = read_regular(f"{root}/{path}", LARGEST)
     except OSError:  # gone, or a Problem already
         data = b""
     return n, title, names, tags, no_nul(split(data.decode("utf-8", "replace")).body)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,6 +28,9 @@ _YEAR = re.compile(r"[12]\d{3}")
 _MONTH = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?")
 _ARXIV = re.compile(rf"(?i:arxiv:|https?://arxiv\.org/(?:abs|pdf)/)?({ARXIV_ID})(?:v\d+)?")
 _DOI = re.compile(rf"(?i:doi:\s*|https?://(?:dx\.)?doi\.org/)?({WHOLE_DOI})")
+LARGEST = 8 << 20  # bytes of a note; the links of the longest books fill a fraction of it
+_MOST_LINKS = 10_000
+_MOST_UNKNOWN = 100  # unknown keys for which a likely one is looked for
 _NO_STATUS = {"topic", "log", PAGE}
 
 # A field's parser gives the value with its type, or raises ValueError with what is expected.
@@ -309,7 +313,11 @@ def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
     if not _ID.fullmatch(stem) and slug(stem, 250) != stem.lower() and meta.get("kind") != PAGE:
         hint = f"name it {slug(stem, 250)}.md"
         problems.append(Problem(path, 0, "id", f"the file name '{stem}' is no id of a-z, 0-9 and -", hint, "warning"))
-    links = tuple(find_links(front.body, front.body_line))
+    links = tuple(islice(find_links(front.body, front.body_line), _MOST_LINKS + 1))
+    if len(links) > _MOST_LINKS:
+        links = links[:-1]
+        message = f"more than {_MOST_LINKS} links; those from here on are not followed"
+        problems.append(Problem(path, links[-1].line, "link", message, "divide the note", "warning"))
     return Note(stem, path, meta, front.body, front.body_line, links), problems
 
 
@@ -325,12 +333,13 @@ def _decode(data: bytes, path: str) -> tuple[str, list[Problem]]:
 
 def _typed(raw: Mapping[str, Any], lines: Mapping[str, int], path: str, problems: list[Problem]) -> dict[str, Any]:
     meta: dict[str, Any] = {}
+    unknown = 0
     for key, value in raw.items():
         line = lines.get(key, 1)
         parser = SCHEMA.get(key)
         if parser is None:
             meta[key] = value
-            if key not in FOREIGN:
+            if key not in FOREIGN and (unknown := unknown + 1) <= _MOST_UNKNOWN:
                 problems.append(spelling.unknown(key, value, raw, path, line))
             continue
         if value in ("", None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from kb.names import fold
@@ -16,6 +17,7 @@ TEXTS = ("author", "title", "id", "venue", "part_of", *PAPER_KEYS, "url", "repro
 FIELDS = (*CHOICES, "tag", *RANGES, *TEXTS, "has")
 ALIASES = {"tags": "tag", "authors": "author", "kinds": "kind", "in": "part_of"}
 
+MOST_TERMS = 200  # SQLite takes a thousand; nobody types so many
 _TERM = re.compile(r'([-¬]?)(?:([A-Za-z_]+):)?(?:"([^"]*)"|(\S+))')
 
 
@@ -53,7 +55,10 @@ def is_term(word: str) -> bool:
 
 def parse(text: str) -> Query:
     """Text -> Query; a field that does not exist is an error that names those that do."""
-    return Query(tuple(_term(minus, field, quoted or bare) for minus, field, quoted, bare in _TERM.findall(text)))
+    found = list(islice(_TERM.finditer(text), MOST_TERMS + 1))
+    if len(found) > MOST_TERMS:
+        raise KbError(f"a query of more than {MOST_TERMS} terms; ask for fewer at a time", 2)
+    return Query(tuple(_term(m[1], m[2] or "", m[3] or m[4] or "") for m in found))
 
 
 def _term(minus: str, field: str, value: str) -> Term:

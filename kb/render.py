@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -16,6 +17,13 @@ _STYLES = {
     "inbox": "33", "to-read": "36", "reading": "1;32", "read": "2", "dropped": "2",
     "holds": "32", "fails": "31", "equivalent": "36", "unclear": "33", "not run": "2",
 }  # fmt: skip
+COLOURS = rf"(\033\[(?:0|{'|'.join(sorted(set(_STYLES.values())))})m)"
+# What a terminal obeys, in lines that may be of several: controls (C0, C1), what turns the direction of writing, what
+# ends lines for some programs only, halves of characters, invisible tags.
+UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 
 
 def is_terminal() -> bool:
@@ -33,7 +41,7 @@ def printable(text: str) -> str:
     """Text from a file or a service, without what a terminal would obey."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else " " if c in "\n\t\r" else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def width(text: str) -> int:
@@ -78,7 +86,8 @@ def padded(text: str, columns: int) -> str:
 
 
 def to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    """JSON for people and programs: letters as they are, what a terminal would obey as an escape."""
+    return UNSAFE.sub(lambda m: json.dumps(m[0])[1:-1], json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def listing(rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
@@ -169,4 +178,5 @@ def progress(items: Iterable[Any], total: int, what: str = "reading notes") -> I
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(items, what, total, console=Console(stderr=True), transient=True)
+    screen = getattr(sys.stderr, "stream", sys.stderr)  # kb.cli.screen lets no cursor move
+    yield from track(items, what, total, console=Console(file=screen), transient=True)

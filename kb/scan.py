@@ -65,11 +65,21 @@ def _entries(root: Path, folder: str) -> Iterator[os.DirEntry[str]]:
         return
     for entry in entries:
         name = entry.name
-        if name[0] == ".":
-            continue
-        if not name.isascii() and not _is_unicode(name):
-            raise KbError(f"{f'{folder}/{name}'!a}: the file name is no UTF-8; rename the file")
-        yield entry
+        if name[0] != "." and (name.isascii() or _is_unicode(name)):
+            yield entry
+
+
+def unnamed(root: Path) -> list[str]:
+    """Files and folders that a scan passes over, since their names are no UTF-8; as Python's ascii() shows them."""
+    found, folders = [], ["notes"]
+    while folders:
+        folder = folders.pop()
+        for entry in os.scandir(root / folder):
+            if not entry.name.isascii() and not _is_unicode(entry.name):
+                found.append(ascii(f"{folder}/{entry.name}")[1:-1])
+            elif entry.is_dir(follow_symlinks=False) and entry.name[0] != ".":
+                folders.append(f"{folder}/{entry.name}")
+    return sorted(found)
 
 
 def _is_unicode(name: str) -> bool:

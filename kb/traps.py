@@ -11,10 +11,12 @@ from kb.scalars import scalar
 
 # A top-level key with its colon: quoted, or a word in any script; not what continues a value.
 KEY = re.compile(
-    r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|([^\W\d_][^\n:#\"'\[\]{},]*?|_[\w.-]*|\d[\w.-]*?))[ \t]*:(?=[ \t\r\n]|$)"
+    r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|([^\W\d_](?:[ \t]*[^ \t\n:#\"'\[\]{},])*|_[\w.-]*|\d[\w.-]*?))"
+    r"[ \t]*:(?=[ \t\r\n]|$)"
 )
 _ITEM = re.compile(r"[ \t]*-[ \t]+(?=\S)")
-_PLAIN = re.compile(r"([^\s\"'\[\]{}#&*!|>%@`,][^\r\n]*?)?(?:[ \t]+#[^\r\n]*)?[ \t]*\r?\n?$")
+_NOT_PLAIN = re.compile(r"[\"'\[\]{}#&*!|>%@`,]")  # what no plain value begins with
+_COMMENT = re.compile(r"[ \t]#")
 _IN_FLOW = re.compile(  # [a, b] and {k: a}
     r"(?:(?<=[\[,{])|(?<=: ))[ \t]*([^\s,\[\]{}\"'#](?:(?!: )[^,\[\]{}\"'#])*?)[ \t]*(?=[,\]}])"
 )
@@ -110,14 +112,16 @@ def _lost_values(line: str) -> Iterator[tuple[str, str]]:
 
 def _plain_places(line: str) -> Iterator[tuple[int, int]]:
     """Where unquoted values stand in a line: after its key or dash, and in [ ] and { }."""
-    head, value, end = parts(line)
+    head, value, _ = parts(line)
     if not head.strip():
         return
     if value[:1] in ("[", "{"):
         bare = _QUOTED.sub(lambda m: '"' * len(m[0]), line)  # a comma in quotes parts nothing
         yield from (m.span(1) for m in _IN_FLOW.finditer(bare, len(head)))
-    elif (m := _PLAIN.match(value + end)) and m[1]:
-        yield len(head), len(head) + m.end(1)
+    elif value and not _NOT_PLAIN.match(value):
+        comment = _COMMENT.search(value)
+        plain = value[: comment.start()] if comment else value
+        yield len(head), len(head) + len(plain.rstrip(" \t"))
 
 
 def other_reading(text: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kb.problem import KbError, Problem
-from kb.render import printable, style
+from kb.render import printable, style, to_json
 
 FORMATS = ("text", "json", "github")
 _COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -17,7 +16,7 @@ def render(problems: Sequence[Problem], fmt: str = "text", below: str = "") -> s
     """Problems as `text` (a line each), `json`, or as annotations of `github`'s workflows. `below` is the vault's
     folder as seen from the repository's, which annotations count from."""
     if fmt == "json":
-        return json.dumps([p.as_json() for p in problems], ensure_ascii=False, indent=1)
+        return to_json([p.as_json() for p in problems])
     if fmt == "text":
         return "\n".join(_line(p) for p in problems)
     if fmt == "github":

@@ -92,7 +92,7 @@ def _alike(library: Library) -> Iterator[tuple[str, str]]:
     bearers: dict[tuple[str, ...], list[str]] = {}
     for _, path, title, authors in _titled(library) if shared else ():
         keys = [key for key in _keys(title) if hash(key) in shared]
-        names = sorted(authors.split("\n")) if keys and authors else []
+        names = sorted({name.rpartition(" ")[0] for name in authors.split("\n")}) if keys and authors else []
         for bucket in [*keys[:1], *((*key, name) for key in keys for name in names)]:
             before = bearers.setdefault(bucket, [])
             yield from ((other, path) if other < path else (path, other) for other in before if other != path)

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from kb.cli import adding, changing, exporting, looking, merging, noting, papers  # noqa: F401  (each adds its verbs)
+from kb.cli.screen import guard
 from kb.cli.shared import app, set_root
 from kb.problem import KbError
 
 
 def main() -> None:
     """Run the command line; a KbError is one line and an exit code, never a traceback."""
+    guard()
     args = sys.argv[1:]
     at = next(
         (n for n, a in enumerate(args) if not a.startswith("-") and (not n or args[n - 1] != "--root")), len(args)
@@ -32,7 +34,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KbError as error:
-        print(f"kb: {error}", file=sys.stderr)
+        print(f"kb: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
         print("kb: interrupted; what was not yet written was left as it was", file=sys.stderr)

@@ -62,15 +62,16 @@ def add(
         raise KbError("nothing to add; name an arXiv id, a URL, a .bib file, or - for standard input", 2)
     library = open_library()
     stdin = sys.stdin.buffer.read().decode("utf-8", "replace") if refs and "-" in refs else ""
-    fetch = watched(fetcher(cache=state_dir(library.root) / "answers"))
+    answers = state_dir(library.root) / "answers"
+    fetch, distant = watched(fetcher(cache=answers)), watched(fetcher(cache=answers, inside=False))
     added: list[Added] = []
     problems: list[Problem] = []
     if refs or clipboard:
         copied = paste() if clipboard else ""
         options = AddOptions(status, tuple(tag or ()), kind, id, title, note, offline, merge, stdin, copied)
-        added = make(library, refs or [], options, fetch)
+        added = make(library, refs or [], options, fetch, distant=distant)
     if complete:
-        finished, problems = finish(library, fetch)
+        finished, problems = finish(library, distant)
         added += finished
     if json:
         print(to_json([a.as_json() for a in added]))

@@ -85,6 +85,9 @@ def _write(text: str, to: Path | None) -> None:
     """The same bytes everywhere: UTF-8 and newlines, whatever the system's are. A file that holds them stays as it is,
     so that what is made of it is not made again."""
     data = text.encode("utf-8", "replace")
+    if to is None and sys.stdout.isatty():
+        print(text, end="")  # no bytes that a terminal would obey
+        return
     if to is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

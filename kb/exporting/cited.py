@@ -26,11 +26,13 @@ _VERBATIM = re.compile(
     r"|\\verb\*?([^\w\s*]).*?\2|\\iffalse\b.*?\\fi\b",
     re.S,
 )
+_BRACKET = re.compile(r"\\.|[{}\[\]()]", re.S)
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%.*")
 _AUX = re.compile(r"\\(?:citation|abx@aux@cite(?:\{\d+\})?)\{([^{}]*)\}|\\@input\{([^{}]*)\}")
 _BCF = re.compile(r"<bcf:citekey\b[^>]*>([^<]+)</bcf:citekey>")
 _CODE = re.compile(
-    r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)|(`+)(?!`).*?(?<!`)\2(?!`)|<!--.*?-->", re.S | re.M
+    r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)|(?<!`)(`+)(?!`).*?(?<!`)\2(?!`)|<!--.*?(?:-->|\Z)",
+    re.S | re.M,
 )
 _PANDOC = re.compile(r"(?<![\w@./])@(?:\{([^{}\s]+)\}|(\*|\w(?:[\w]|[:.#$%&+?<>~/-](?=\w))*))")
 _CROSSREF = re.compile(r"(?:fig|tbl|sec|eq|lst|thm|lem|cor|prp|cnj|def|exm|exr|nte|tip|wrn|imp|cau|suppfig|supptbl)-")
@@ -132,9 +134,10 @@ def _tex(text: str) -> Iterator[tuple[int, str, str]]:
     text = _VERBATIM.sub(_blank, _COMMENT.sub(lambda m: m[1] + " " * (len(m[0]) - len(m[1])), text))
     text = text.partition(r"\end{document}")[0]
     found = [(m.start(), "file", _included(m)) for m in _INCLUDE.finditer(text)]
+    pairs = _pairs(text)
     for m in _COMMAND.finditer(text):
         if not _NO_CITES.fullmatch(m[1]):
-            found += [(at, "keys", keys) for at, keys in _arguments(text, m.end(), m[1].lower())]
+            found += [(at, "keys", keys) for at, keys in _arguments(text, pairs, m.end(), m[1].lower())]
     return iter(sorted(found))
 
 
@@ -142,13 +145,13 @@ def _included(m: re.Match[str]) -> str:
     return m[2] or m[5] or str(Path(m[3] or "") / (m[4] or ""))
 
 
-def _arguments(text: str, at: int, command: str) -> Iterator[tuple[int, str]]:
+def _arguments(text: str, pairs: Mapping[int, int], at: int, command: str) -> Iterator[tuple[int, str]]:
     """The keys of a command, with their place: its first {…} behind any […]; the second of \\volcite; all
     of \\cites."""
     several, skipped = command.endswith("cites"), command.endswith("volcite")
     while True:
-        at = _optional(text, at, "([" if several else "[")
-        end = _closing(text, at) if text[at : at + 1] == "{" else -1
+        at = _optional(text, pairs, at, "([" if several else "[")
+        end = pairs.get(at, -1) if text[at : at + 1] == "{" else -1
         if end < 0:
             return
         start, inner, at = at + 1, text[at + 1 : end], end + 1
@@ -161,32 +164,38 @@ def _arguments(text: str, at: int, command: str) -> Iterator[tuple[int, str]]:
             return
 
 
-def _optional(text: str, at: int, opening: str) -> int:
+def _optional(text: str, pairs: Mapping[int, int], at: int, opening: str) -> int:
     """Past optional arguments and the spaces around them; a blank line ends a command."""
     while True:
         m = re.compile(r"[ \t]*\n?[ \t]*").match(text, at)
         at = m.end() if m else at
-        end = _closing(text, at) if text[at : at + 1] and text[at] in opening else -1
+        end = pairs.get(at, -1) if text[at : at + 1] and text[at] in opening else -1
         if end < 0:
             return at
         at = end + 1
 
 
-def _closing(text: str, at: int) -> int:
-    """Where the bracket at an offset closes; braces inside it may hold anything. -1 where it never does."""
-    opening, depth, braces = text[at], 0, 0
-    closing = {"{": "}", "[": "]", "(": ")"}[opening]
-    for n in range(at, min(len(text), at + 20_000)):
-        char = text[n]
-        if text[n - 1 : n] == "\\":
+def _pairs(text: str) -> dict[int, int]:
+    """Where each bracket that closes does so, in one pass; braces inside others may hold anything."""
+    found: dict[int, int] = {}
+    frames: list[tuple[int, dict[str, list[int]]]] = [(-1, {"[": [], "(": []})]  # a brace, and what is open inside it
+    for m in _BRACKET.finditer(text):
+        char, at = m[0][-1], m.end() - 1
+        if len(m[0]) > 1:
             continue
-        if opening != "{":
-            braces += (char == "{") - (char == "}")
-        if not braces:
-            depth += (char == opening) - (char == closing)
-            if depth == 0:
-                return n
-    return -1
+        if char == "{":
+            frames.append((at, {"[": [], "(": []}))
+        elif char == "}":
+            start, _ = frames.pop()
+            if start >= 0:
+                found[start] = at
+            else:
+                frames.append((-1, {"[": [], "(": []}))
+        elif char in "[(":
+            frames[-1][1][char].append(at)
+        elif opened := frames[-1][1]["[" if char == "]" else "("]:
+            found[opened.pop()] = at
+    return found
 
 
 def _aux(text: str) -> Iterator[tuple[int, str, str]]:

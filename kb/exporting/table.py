@@ -1,7 +1,8 @@
 """CSV: one work a row, the same columns always; lists joined with '; '.
 
 Quoted as RFC 4180 says, in UTF-8, lines ending with a newline alone. A cell is one line without tabs; one that a
-spreadsheet would take for a formula, because it begins with = + - or @, has an apostrophe before it.
+spreadsheet would take for a formula, because it begins with = + - or @, has an apostrophe before it, which
+`kb import` takes away again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kb.exporting.works import CONTROLS, Work
+from kb.formats.columns import guarded
 
 COLUMNS = (
     "key", "id", "title", "kind", "status", "authors", "year", "venue", "arxiv", "doi", "acl", "openreview", "pmid",
@@ -34,4 +36,4 @@ def table(works: Iterable[Work]) -> str:
 def _cell(value: Any) -> str:
     text = "; ".join(map(str, value)) if isinstance(value, list) else str(value) if value is not None else ""
     text = " ".join(text.translate(CONTROLS).split())  # before the look at its first letter
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return guarded(text)

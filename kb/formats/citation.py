@@ -68,11 +68,12 @@ def _are_names(text: str) -> bool:
 
 def authors_of(text: str) -> list[str]:
     """['Ada Byron', 'C. Babbage'] of 'Ada Byron and Babbage, C.'; [] where the names are not all there, or unclear."""
+    text = " ".join(text.split())
     if re.search(r"\bet al\b|\bothers\b", text):
         return []
     if re.search(r",\s+(?:[A-Z]\.[ -]?)+(?=,|&|\s|$)", text):
-        pairs = re.findall(r"([^\W\d_][\w'’ -]+),\s+((?:[A-Z]\.[ -]?)+)", text)
-        left = re.sub(r"([^\W\d_][\w'’ -]+),\s+((?:[A-Z]\.[ -]?)+)|[,&\s]|\band\b", "", text)
+        pairs = re.findall(r"([^\W\d_][\w'’ -]{1,80}),\s+((?:[A-Z]\.[ -]?)+)", text)
+        left = re.sub(r"([^\W\d_][\w'’ -]{1,80}),\s+((?:[A-Z]\.[ -]?)+)|[,&\s]|\band\b", "", text)
         names = [f"{initials.strip()} {re.sub(r'^(?:and|&) ', '', family.strip())}" for family, initials in pairs]
         return names if not left else []
     names = [name.strip() for name in re.split(r",\s*(?:and\s+|&\s*)?|\s+and\s+|\s*&\s*", text) if name.strip()]

@@ -37,6 +37,7 @@ _NAMES = {  # what a column holds -> the names people give it
     "extra": "extra",
 }  # fmt: skip
 _COLUMN = {name.strip(): field for field, names in _NAMES.items() for name in names.split(",")}
+FORMULA = "=+-@＝＋－＠"  # what a cell begins with that a spreadsheet computes
 LINKS = ("doi", "arxiv", "isbn", "url", "pdf", "code", "video", "slides")
 
 
@@ -62,6 +63,16 @@ def is_table_of_works(header: Sequence[str]) -> bool:
     return bool(named) and (len(found - {"", "key"}) > 1 or ("" not in found and found != {"title"}))
 
 
+def guarded(cell: str) -> str:
+    """A cell that no spreadsheet computes: an apostrophe stands before what it would take for a formula."""
+    return f"'{cell}" if cell.lstrip("'")[:1] in tuple(FORMULA) else cell
+
+
+def unguarded(cell: str) -> str:
+    """What was put into `guarded`; any other cell as it is."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'")[:1] in tuple(FORMULA) else cell
+
+
 def cells_of(
     fields: Sequence[str], header: Sequence[str], row: Sequence[str]
 ) -> tuple[Mapping[str, list[str]], list[tuple[str, str]]]:
@@ -69,7 +80,7 @@ def cells_of(
     known: dict[str, list[str]] = {}
     other = []
     for n, cell in enumerate(row):
-        value = cell.strip()
+        value = unguarded(cell.strip())
         field = fields[n] if n < len(fields) else ""
         if value and field:
             known.setdefault(field, []).append(value)

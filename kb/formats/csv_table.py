@@ -28,6 +28,7 @@ from kb.formats.zotero import TYPES
 from kb.problem import Problem
 
 _LARGEST = 16 << 20  # characters of one cell
+_LONGEST_LINK = 4000  # characters of a title that is a link
 _ZOTERO = {  # Zotero's names of columns -> BibTeX's fields
     "issn": "issn", "pages": "pages", "num pages": "pagetotal", "issue": "number", "volume": "volume",
     "series": "series",
@@ -148,6 +149,8 @@ def _record(known: Mapping[str, list[str]], other: list[tuple[str, str]], line: 
 
 def _linked(title: str) -> tuple[str, str]:
     """A title that is a link, as Markdown and spreadsheets write it: its words and where it leads."""
+    if len(title) > _LONGEST_LINK:
+        return title, ""
     if m := re.fullmatch(r"\[(.+)\]\(\s*<?(\S+?)>?\s*\)", title.strip()):
         return m[1], m[2]
     if m := re.fullmatch(r'=HYPERLINK\("([^"]+)"[,;]\s*"([^"]+)"\)', title.strip(), re.I):
@@ -184,7 +187,7 @@ def _ids(
 
 def _authors(values: Sequence[str], zotero: bool) -> list[Any]:
     found = []
-    for value in values:
+    for value in (" ".join(value.split()) for value in values):
         if zotero or ";" in value:
             names = value.split(";")
         else:

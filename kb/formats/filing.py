@@ -52,6 +52,7 @@ class Filer:
         self.text = [line.shown for line in lines]
         self.list = whole
         self.items = [whole]
+        self._last: dict[int, int] = {}  # the last line that each item has, by its identity
         self.after_prose = False  # whether the entry above was prose about an item, which bullets below go on with
 
     def is_item(self, entry: Entry, context: Context, nested: bool) -> bool:
@@ -59,6 +60,7 @@ class Filer:
 
     def note(self, item: Item, *lines: Line) -> None:
         item.lines += [no for line in lines for no in (line.no, *line.needs)]
+        self._last[id(item)] = max([self._last.get(id(item), 0), *(line.no for line in lines)])
 
     def file(self, item: Item, context: Context, *lines: Line, indent: str = "", marker: str = "-") -> None:
         self.note(item, *lines)
@@ -270,7 +272,7 @@ class Filer:
         above = home.body[-1]
         listed = isinstance(above, Mention) or _LIST_LINE.match(above) is not None
         bullets = listed and entry.head.kind == "bullet"
-        right_below = isinstance(above, str) and max(home.lines, default=0) == entry.head.no - 1
+        right_below = isinstance(above, str) and self._last.get(id(home), 0) == entry.head.no - 1
         right_below = right_below and self.lines[entry.head.no - 2].kind == entry.head.kind
         if not bullets and (not right_below or (listed and entry.head.kind != "bullet")):
             home.body.append("")
@@ -279,7 +281,7 @@ class Filer:
         """Whether a bullet goes on with what was said of `home`: bullets, or a line that ends with a colon."""
         if not home.lines or not home.body or not isinstance(home.body[-1], str) or home is self.list:
             return False
-        gap = self.lines[max(home.lines) : entry.head.no - 1]
+        gap = self.lines[self._last[id(home)] : entry.head.no - 1]
         above = home.body[-1].rstrip()
         return all(line.kind == "blank" for line in gap) and bool(_LIST_LINE.match(above) or above.endswith(":"))
 

@@ -77,9 +77,11 @@ def find_hits(text: str) -> list[tuple[int, int, Hit]]:
 
 def trimmed(url: str) -> str:
     """A bare URL without the punctuation of the sentence around it."""
-    while url and (url[-1] in ".,;:!?'\"*_~" or (url[-1] == ")" and url.count("(") < url.count(")")) or url[-1] == "]"):
-        url = url[:-1]
-    return url
+    extra, end = url.count(")") - url.count("("), len(url)
+    while end and (url[end - 1] in ".,;:!?'\"*_~]" or (url[end - 1] == ")" and extra > 0)):
+        end -= 1
+        extra -= url[end] == ")"
+    return url[:end]
 
 
 def is_bare_url(text: str) -> bool:

@@ -18,7 +18,8 @@ _TASKS = {"x": "x", "✓": "x", "✔": "x", "✅": "x", "/": "/", "-": "-"}  # a
 _SIGN_BOX = re.compile(r"([✅☑✔☐⬜🔲])\ufe0f?[ \t]+(\S.*)")
 _SIGN = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?[ \t]+\S")
 _RULE = re.compile(r"([-*_=])(?:[ \t]*\1){2,}[ \t]*$")
-_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#39);(?!\S*=)")
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#39);")
+_BLANKS = re.compile(r"\s{20,}")
 _TAGS = re.compile(r"(?:\s*</?[a-zA-Z][^<>]*>)+\s*")
 _FENCE = re.compile(r"[ \t]*(`{3,}(?!.*`)|~{3,})")
 _DELIMITERS = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)+\|?\s*")
@@ -97,9 +98,15 @@ def _in_contents(line: Line, toc: bool) -> bool:
     return toc
 
 
+def squeezed(text: str) -> str:
+    """Text whose long runs of blanks are short ones: what looks for a mark behind some blanks looks from each of them
+    to the last, and a list may hold a hundred thousand."""
+    return _BLANKS.sub("  ", text)
+
+
 def _classify(no: int, raw: str) -> Line:
     expanded = raw.expandtabs(4)
-    stripped = expanded.strip()
+    stripped = squeezed(expanded.strip())
     indent = len(expanded) - len(expanded.lstrip())
     shown = repair(raw).rstrip()
     if not stripped:
@@ -157,7 +164,13 @@ def _plain(text: str) -> str:
     text = re.sub(r"<a\s[^<>]*>\s*(?:</a>)?|</a>", "", text, flags=re.I)
     text = re.sub(r"<img\s[^<>]*?src=[\"']([^\"'<>]*)[\"'][^<>]*>", r"![image](\1)", text, flags=re.I)
     text = re.sub(r"\s*<br\s*/?>\s*", " ", text, flags=re.I)
-    return _ENTITY.sub(lambda m: html.unescape(m[0]).replace("\xa0", " "), text).strip()
+    return re.sub(r"\S+", _unescaped, text).strip() if "&" in text else text.strip()
+
+
+def _unescaped(m: re.Match[str]) -> str:
+    """A word with its entities as letters, but for those of a query: ?a=1&amp;b=2."""
+    head, equals, tail = m[0].rpartition("=")
+    return head + equals + _ENTITY.sub(lambda e: html.unescape(e[0]).replace("\xa0", " "), tail)
 
 
 _LABEL = re.compile(r"(\*{2,3}|__)(?!\s)([^*_]+?)\s*:?\s*\1\s*:?$")
@@ -208,7 +221,12 @@ def _contents(lines: list[Line]) -> None:
 def _tables(lines: list[Line]) -> None:
     """A table may do without the bars at the ends of its lines: the line of dashes tells."""
     for n, line in enumerate(lines):
-        if not _DELIMITERS.fullmatch(line.raw) or n == 0 or "|" not in lines[n - 1].raw:
+        if (
+            n == 0
+            or "-" not in line.raw
+            or not _DELIMITERS.fullmatch(squeezed(line.raw))
+            or "|" not in lines[n - 1].raw
+        ):
             continue
         for other in lines[n - 1 :]:
             if "|" not in other.raw or other.kind not in ("text", "table", "structure", "bullet"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from kb.formats.hits import is_bare_url
 from kb.formats.lines import Line, label_of
 
+_DEEPEST = 50  # levels of nesting; what lies deeper lies on the deepest
 _COMMENT = re.compile(r"\(.*\)$")
 
 
@@ -98,7 +99,7 @@ class _Builder:
         (parent.children if parent else self.path[-1].entries).append(entry)
 
     def _bullet(self, line: Line) -> None:
-        while self.stack and not self._holds(self.stack[-1], line):
+        while self.stack and (len(self.stack) >= _DEEPEST or not self._holds(self.stack[-1], line)):
             self.stack.pop()
         entry = Entry([line])
         self._add(entry, self.stack[-1] if self.stack else None)

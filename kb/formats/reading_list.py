@@ -70,8 +70,9 @@ class _Reader:
             if line.kind == "structure" and "://" in line.raw:  # no link is lost, not even a tool's own
                 self.filer.list.body += ["", line.raw.strip()]
         self.structure |= {line.no for line in self.lines if line.kind == "structure"}
-        for item in self.filer.items:
-            self._footnotes(item)
+        if any(line.kind == "footnote" for line in self.lines):
+            for item in self.filer.items:
+                self._footnotes(item)
         said = {s.token: item.kind for item in self.filer.items if item.said for s in item.sources}
         for item in self.filer.items:  # what the list says of a work in one place holds in all
             item.kind = next((said[s.token] for s in item.sources if s.token in said), item.kind)
@@ -139,7 +140,7 @@ class _Reader:
         return Context(topic, tags, context.kind, context.status, part_of=topic if course else None)
 
     def _topic(self, title: str, line: Line, context: Context, course: bool) -> Item:
-        ref = refs.parse_reference(re.sub(r"[\s:]+$", "", title), marks=False)
+        ref = refs.parse_reference(_bare(title), marks=False)
         ref.title = re.sub(r"\s+[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]+$", "", ref.title)
         topic = Item(ref.title or title, "course" if course else "topic")
         topic.meta |= ({"year": ref.year} if ref.year else {}) | link_meta(ref.title, ref.links)
@@ -207,7 +208,7 @@ class _Reader:
             if n and self._closed(entries[n - 1], entries[n]):
                 held, last = None, None
             entry, here = entries[n], held or context
-            if (label := self._label(entry, entries[n + 1 :])) is not None:
+            if (label := self._label(entries, n)) is not None:
                 title, scope, holds = label
                 within = context
                 if holds and n and outer and self._is_kind(title) and not self._is_kind(label_of(entries[0].head)):
@@ -238,7 +239,7 @@ class _Reader:
                 self.filer.after_prose = last is not None
 
     def _is_kind(self, title: str) -> bool:
-        return bool(KIND_WORDS.get(re.sub(r"[\s:]+$", "", title).lower()))
+        return bool(KIND_WORDS.get(_bare(title).lower()))
 
     def _closed(self, above: Entry, below: Entry) -> bool:
         """Whether a </details> stands between two entries."""
@@ -256,24 +257,26 @@ class _Reader:
         between = self.lines[max(last.lines) : entry.head.no - 1] if last and last.lines else []
         return any(line.kind == "structure" for line in between)
 
-    def _label(self, entry: Entry, after: list[Entry]) -> tuple[str, int, bool] | None:
+    def _label(self, entries: list[Entry], at: int) -> tuple[str, int, bool] | None:
         """A line that acts as a heading: its words, how many entries stand under it, and whether it holds on below.
         None for any other line."""
+        entry, after = entries[at], len(entries) - at - 1
         if entry.head.kind != "text" or entry.head.linked or entry.children or len(entry.lines) > 1:
             return None
         bold = label_of(entry.head)
         title = bold or entry.head.text
         if TODO.match(title):
             return None
-        closed = (e.head.kind != "bullet" or self._closed(b, e) for b, e in zip([entry, *after], after, strict=False))
-        bullets = next((n for n, ends in enumerate(closed) if ends), len(after))
-        word = re.sub(r"[\s:]+$", "", title).lower()
+        below = (entries[n - 1 : n + 1] for n in range(at + 1, len(entries)))
+        closed = (e.head.kind != "bullet" or self._closed(b, e) for b, e in below)
+        bullets = next((n for n, ends in enumerate(closed) if ends), after)
+        word = _bare(title).lower()
         if bold and (word in KIND_WORDS or word in STATE_WORDS):
             return title, 0, True
         if not bullets or len(title.split()) > 8 or (not bold and title.endswith((".", "!", "?", ","))):
             return None
         known = word in KIND_WORDS or word in STATE_WORDS
-        named = after[0].head.linked or after[0].head.task
+        named = entries[at + 1].head.linked or entries[at + 1].head.task
         return (title, bullets, False) if named or known else None
 
     def _labelled(self, title: str, entry: Entry, scope: list[Entry], context: Context) -> Context:
@@ -298,6 +301,11 @@ class _Reader:
         if entry.head.kind != "bullet" or entry.head.linked or not following.head.linked or entry.head.task:
             return False
         return following.head.kind == "bullet" and bool(generic(refs.parse_reference(following.head.text).title))
+
+
+def _bare(title: str) -> str:
+    """A heading or label without the colon behind it."""
+    return title.rstrip(": \t\xa0")
 
 
 def _names(value: object) -> list[str]:

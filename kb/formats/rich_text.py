@@ -18,13 +18,19 @@ def is_html(text: str) -> bool:
     return _IS_HTML.search(text) is not None
 
 
+def ended(text: str) -> str:
+    """HTML in which a tag or comment that never ends is text: Python's parser would look for its end from each `<`."""
+    end = text.rfind(">") + 1
+    return text[:end] + text[end:].replace("<", "&lt;")
+
+
 def to_markdown(text: str) -> str:
     """HTML as Markdown; what has no tags stays as it is."""
     if not is_html(text):
         return html.unescape(text).strip()
     writer = _Writer()
     try:
-        writer.feed(text)
+        writer.feed(ended(text))
         writer.close()
     except (AssertionError, ValueError):  # what the parser calls no HTML; the words are what counts
         return re.sub(r"<[^<>]*>", " ", text).strip()

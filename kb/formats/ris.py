@@ -110,7 +110,9 @@ def _blocks(text: str) -> Iterator[_Block]:
 def _record(block: _Block) -> Record:
     kind = block.first("TY").upper()
     entry = _TYPES.get(kind, "misc")
-    urls = [url for value in block.all("UR", "L2", "LK", "L3") for url in re.split(r"[\s;]+(?=https?://)", value)]
+    urls = [
+        url for value in block.all("UR", "L2", "LK", "L3") for url in re.split(r"(?<![\s;])[\s;]+(?=https?://)", value)
+    ]
     files = [value for value in block.all("L1", "L4") if re.match(r"https?://", value)]
     numbers = [v for v in block.all("AN", "M1", "C1", "C7", "N1", "ID") if re.match(r"(?i)arxiv:", v)]
     references = {"doi": block.first("DO") or _doi(block), **{f"arxiv {v}": v for v in numbers}}

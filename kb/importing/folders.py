@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from kb.files import read_regular
 from kb.formats.pages import NOTION_ID
 from kb.problem import KbError
 
@@ -88,10 +89,7 @@ def _walked(root: Path, folder: Folder, marks: set[str]) -> Iterator[tuple[str, 
             if name.startswith(".") or not name.lower().endswith((*_PAGES, *_SHOWN)) or path.is_symlink():
                 continue
             try:
-                if path.stat().st_size > _LARGEST:
-                    folder.refused.append((place, f"larger than {_LARGEST >> 20} MB"))
-                    continue
-                yield place, path.read_bytes()
+                yield place, read_regular(path, _LARGEST)
             except (OSError, UnicodeError) as error:
                 folder.refused.append((place, getattr(error, "strerror", "") or "cannot be read"))
 
@@ -129,14 +127,12 @@ def _unzipped(data: bytes, folder: Folder, deep: bool) -> Iterator[tuple[str, by
                 folder.refused.append((place, f"larger than {_LARGEST >> 20} MB"))
                 continue
             try:
-                with archive.open(info) as file:  # what the file says of its size may be a lie
-                    content = file.read(info.file_size + 1)
+                with archive.open(info) as file:  # which reads as much as it says, and finds a lie by its checksum
+                    content = file.read()
             except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
                 folder.refused.append((place, str(error)[:80] or "damaged"))
                 continue
             if part:
                 yield from _unzipped(content, folder, deep=False)
-            elif len(content) > info.file_size:
-                folder.refused.append((place, "larger than it says"))
             else:
                 yield place, content

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kb.edits import again
-from kb.files import read_bytes
 from kb.formats.known import FORMATS, format_named
 from kb.importing import Plan, account, apply, plan_import
 from kb.importing.files import ListFile
@@ -73,9 +72,13 @@ def _read(path: Path) -> bytes:
         raise KbError(f"{path}: there is no such file", 2) from None
     if size > LARGEST:
         raise KbError(f"{path}: this file is larger than {LARGEST >> 20} MB; split it and import the parts", 2)
-    data = read_bytes(path)
-    if data is None:
-        raise KbError(f"{path}: there is no such file", 2)
+    try:
+        with open(path, "rb") as file:  # also a pipe, as in kb import <(…)
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise KbError(f"{path}: {error.strerror}; check that the file can be read", 2) from None
+    if len(data) > LARGEST:
+        raise KbError(f"{path}: there is no end to it within {LARGEST >> 20} MB; name a file", 2)
     if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise KbError(f"{path}: this is no text; name a list or a bibliography", 2)
     return data

@@ -150,7 +150,11 @@ class KbPlugin(BasePlugin[KbConfig]):  # type: ignore[no-untyped-call]
         note = self._note(page)
         if note is None:
             return None  # a generated page holds its own
-        meta = {key: note.meta[key] for key in FOREIGN & note.meta.keys() if key not in ("template", "search")}
+        meta = {key: note.meta[key] for key in FOREIGN & note.meta.keys() if key not in ("template", "search", "icon")}
+        if meta.get("description"):  # the theme writes it as it is into the page's head
+            meta["description"] = escape(" ".join(_texts(meta["description"])))
+        if _is_icon(config, icon := str(note.meta.get("icon") or "")):
+            meta["icon"] = icon
         meta["title"] = escape(note.title, quote=False)
         if note.kind != PAGE:
             meta["hide"] = list(dict.fromkeys([*_texts(note.meta.get("hide")), "navigation"]))
@@ -214,6 +218,12 @@ def _toc_slugify(value: str, sep: str) -> str:
     from markdown.extensions.toc import slugify
 
     return slugify(value, sep)
+
+
+def _is_icon(config: MkDocsConfig, name: str) -> bool:
+    """Whether the theme has an icon of this name; one that it has not would end the build."""
+    plain = re.fullmatch(r"[\w-]+(/[\w-]+)*", name)
+    return bool(plain) and any((Path(folder) / ".icons" / f"{name}.svg").is_file() for folder in config.theme.dirs)
 
 
 def _texts(value: Any) -> list[str]:

@@ -11,21 +11,34 @@ from html import escape
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
-_ELSEWHERE = r"""\s*=\s*["']?(?!https?://|#)[^"'<>]*[:&\t\r\n]"""  # no plain link, no path: javascript: in any disguise
+from kb.formats.rich_text import ended
+
+
+def _elsewhere(key: str) -> str:
+    """An address that is no plain link and no path: javascript: in any disguise. Each search ends where the next could
+    begin, so that all of them together read the page once."""
+    return rf"""{key}\s*=\s*["']?(?!https?://|#)(?:(?!{key}\s*=)[^"'<>])*[:&\t\r\n]"""
+
+
 _SUSPECT = tuple(  # most pages hold none of it and are not parsed again; a literal at the beginning makes a search fast
     re.compile(pattern)
     for pattern in (
-        r"<(?:script|i?frame|object|embed|applet|link|meta|base|style|form|video|audio|source|track|img|image|use|input)\b",
-        r"on[a-z]+\s*=",
-        r"style\s*=[^>]*(?:url|import|\\)",
-        *(f"{key}{_ELSEWHERE}" for key in ("href", "src", "action")),
+        r"<(?:script|i?frame|object|embed|applet|link|meta|base|style|form|video|audio|source|track|img|image|use|input"
+        r"|animate|set|portal|fencedframe)\b",
+        "<!",  # browsers and Python do not agree on where a comment ends
+        r"on[a-z]{2,40}\s*=",
+        r"style\s*=(?:(?!style\s*=)[^>])*(?:url|import|\\)",
+        *map(_elsewhere, ("href", "src", "action")),
         r"background\s*=",
         r"ping\s*=",
         "srcdoc",
         "mermaid",
     )
 )
-_DROPPED = {"script", "object", "embed", "applet", "base", "meta", "link", "style", "frame", "noscript", "template"}
+_DROPPED = {"script", "object", "embed", "applet", "base", "meta", "link", "style", "frame", "noscript", "template",
+            "portal", "fencedframe", "animate", "animatemotion", "animatetransform", "set"}  # fmt: skip
+_TAG = re.compile(r"[a-z][a-z0-9:-]*")
+_NAME = re.compile(r"[^\s\"'<>/=\x00-\x1f]+")
 _VOID = {"embed", "base", "meta", "link", "frame", "img", "source", "track", "input", "br", "hr"}
 _LOADS = {"img": "image", "image": "image", "iframe": "page", "video": "video", "audio": "audio", "source": "file",
           "track": "file", "use": "image", "input": "image"}  # fmt: skip
@@ -38,7 +51,7 @@ def safe_html(html: str) -> str:
     if not any(pattern.search(lower) for pattern in _SUSPECT):
         return html
     parser = _Cleaner()
-    parser.feed(html)
+    parser.feed(ended(html))
     parser.close()
     return "".join(parser.out)
 
@@ -69,40 +82,40 @@ class _Cleaner(HTMLParser):
         if tag in _DROPPED:
             self._drop(tag)
             return
+        if not _TAG.fullmatch(tag):
+            return
         source = next((value for key, value in attrs if value and key in ("src", "data", "href", "xlink:href")), "")
         if tag in _LOADS and source and is_remote(source):
             self.out.append(_stand_in(_LOADS[tag], source, dict(attrs).get("alt") or ""))
             if tag == "iframe":
                 self._drop(tag)
             return
-        self.out.append(self._tag(tag, attrs))
+        self.out.append(_tag(tag, attrs))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        before = len(self.out)
         self.handle_starttag(tag, attrs)
         if self.dropping == tag:
             self.dropping = ""
+        elif len(self.out) > before and self.out[-1].startswith(f"<{tag}"):
+            self.out[-1] = self.out[-1][:-1] + " />"
 
     def _drop(self, tag: str) -> None:
         if tag not in _VOID:
             self.dropping, self.depth = tag, 1
-
-    def _tag(self, tag: str, attrs: list[tuple[str, str | None]]) -> str:
-        kept = [(key, value) for key, value in attrs if _harmless(tag, key, value or "")]
-        if len(kept) == len(attrs):
-            return self.get_starttag_text() or ""
-        return f"<{tag}{''.join(_attribute(key, value) for key, value in kept)}>"
 
     def handle_endtag(self, tag: str) -> None:
         if self.dropping:
             self.depth -= tag == self.dropping
             if not self.depth:
                 self.dropping = ""
-        elif tag not in _DROPPED:
+        elif tag not in _DROPPED and _TAG.fullmatch(tag):
             self.out.append(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
+        """Text; a tag that Python takes for text, and a browser for a tag, is one of them."""
         if not self.dropping:
-            self.out.append(data)
+            self.out.append(data.replace("<", "&lt;"))
 
     def handle_entityref(self, name: str) -> None:
         self.handle_data(f"&{name};")
@@ -110,8 +123,11 @@ class _Cleaner(HTMLParser):
     def handle_charref(self, name: str) -> None:
         self.handle_data(f"&#{name};")
 
-    def handle_comment(self, data: str) -> None:
-        self.handle_data(f"<!--{data}-->")
+
+def _tag(tag: str, attrs: list[tuple[str, str | None]]) -> str:
+    """A tag written anew from what was looked at, so that a browser reads nothing else in it."""
+    kept = ((key, value) for key, value in attrs if _NAME.fullmatch(key) and _harmless(tag, key, value or ""))
+    return f"<{tag}{''.join(_attribute(key, value) for key, value in kept)}>"
 
 
 def _harmless(tag: str, key: str, value: str) -> bool:
@@ -119,8 +135,10 @@ def _harmless(tag: str, key: str, value: str) -> bool:
     squeezed = re.sub(r"[\x00-\x20]", "", value).lower()
     if key.startswith("on") or key in ("srcdoc", "ping", "http-equiv"):
         return False
-    if key in _ADDRESSES and squeezed.startswith(("javascript:", "vbscript:", "data:text/html")):
+    if key in _ADDRESSES and squeezed.startswith(("javascript:", "vbscript:")):
         return False
+    if key in _ADDRESSES and squeezed.startswith(("data:", "blob:")):
+        return tag == "img" and squeezed.startswith("data:image/")
     if key == "style":
         return "url(" not in squeezed and "@import" not in squeezed and "\\" not in squeezed
     if key == "class":

@@ -58,12 +58,13 @@ def kind_of(source: Source) -> Kind:
     return next(kind for kind in kinds() if kind.matches(source))
 
 
-def fetcher(client: Client | None = None, cache: Path | None = None) -> Fetcher:
-    """What asks the web for real; `cache` is the folder in which a client of its own keeps answers."""
+def fetcher(client: Client | None = None, cache: Path | None = None, inside: bool = True) -> Fetcher:
+    """What asks the web for real; `cache` is the folder in which a client of its own keeps answers, `inside` whether it
+    may ask the network of this machine too: what a person types may lie there, what a note or a list names may not."""
     from kb.sources.tidy import tidy
 
     def fetch(sources: Sequence[Source]) -> Iterator[Answer]:
-        asked = client or Client(cache=cache)
+        asked = client or Client(cache=cache, inside=inside)
         left = list(sources)
         try:
             for kind in kinds():

@@ -1,10 +1,15 @@
-"""Where an address lies: in the public web, or on this machine and its network."""
+"""Where an address lies: in the public web, in the network around this machine, or on this machine."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 from kb.problem import KbError
+
+PUBLIC, NETWORK, MACHINE = range(3)
+WHERE = ("into the web", "into a private network", "to this machine")
+_NAT64 = "64:ff9b::/96"
+_LOCAL = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
 def host_of(url: str) -> str:
@@ -24,23 +29,48 @@ def stay_outside(start: str, url: str) -> None:
 
 def is_private(url: str, resolve: bool = True) -> bool:
     """True for an address of this machine or of a network that only it sees; names are looked up if `resolve`."""
+    host = host_of(url).rstrip(".").lower()
+    if host == "localhost" or host.endswith(_LOCAL):
+        return True
+    numbers = _numbers(host) or (_resolved(host) if resolve and not _proxied(url) else set())
+    return any(scope_of(number) for number in numbers)
+
+
+def allowed(url: str, resolve: bool = True) -> int:
+    """How far inside a request may lead that a person asked for by this URL. A number, `localhost` or a name without a
+    dot may mean this machine; a name of the web may be one of an organization's own network (without `resolve` any
+    may), and never this machine."""
+    host = host_of(url).rstrip(".").lower()
+    if host == "localhost" or host.endswith(_LOCAL) or "." not in host or _numbers(host):
+        return MACHINE if ("." not in host and ":" not in host) or is_private(url, resolve=False) else PUBLIC
+    return NETWORK if not resolve or is_private(url) else PUBLIC
+
+
+def scope_of(number: str) -> int:
+    """Where an IP address lies: PUBLIC, NETWORK or MACHINE."""
+    import ipaddress
+
+    address = ipaddress.ip_address(number.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):  # some of which only carry one of IPv4
+        carried = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in ipaddress.ip_network(_NAT64) else None
+        address = address.ipv4_mapped or address.sixtofour or carried or address
+    if address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast:
+        return MACHINE  # 169.254.169.254 is where clouds tell a machine its secrets
+    return PUBLIC if address.is_global and not address.is_reserved else NETWORK
+
+
+def _numbers(host: str) -> set[str]:
+    """The IP address that a host is, however it is written; nothing for a name."""
     import ipaddress
     import socket
 
-    host = host_of(url).rstrip(".").lower()
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa")):
-        return True
-    numbers: set[str] = set()
     try:
-        numbers.add(str(ipaddress.ip_address(host)))
+        return {str(ipaddress.ip_address(host))}
     except ValueError:
         try:
-            numbers.add(socket.inet_ntoa(socket.inet_aton(host)))  # 2130706433 and 0x7f.1 are addresses too
+            return {socket.inet_ntoa(socket.inet_aton(host))}  # 2130706433 and 0x7f.1 are addresses too
         except (OSError, ValueError):
-            numbers |= _resolved(host) if resolve and not _proxied(url) else set()
-    found = [ipaddress.ip_address(number.partition("%")[0]) for number in numbers]
-    plain = [getattr(address, "ipv4_mapped", None) or address for address in found]
-    return any(not address.is_global or address.is_multicast for address in plain)
+            return set()
 
 
 def _resolved(host: str) -> set[str]:

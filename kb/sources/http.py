@@ -16,12 +16,13 @@ from urllib.parse import urljoin, urlsplit
 
 from kb import __version__
 from kb.problem import KbError
-from kb.sources.addresses import host_of, is_private, stay_outside
+from kb.sources.addresses import MACHINE, PUBLIC, allowed, host_of, is_private, stay_outside
 
 if TYPE_CHECKING:
     import httpx
 
     from kb.sources.cache import Cache
+    from kb.sources.connections import Watch
 
 T = TypeVar("T")
 HOME = "https://pypi.org/project/papers-you-can-run/"
@@ -75,8 +76,9 @@ def polite() -> dict[str, str]:
 
 @dataclass
 class Client:
-    """One for a command. `cache` is a folder of answers, used by `ask` alone. `wait`, `clock` and `jitter` (a number
-    from 0 to 1) are time and chance; tests bring their own."""
+    """One for a command. `cache` is a folder of answers, used by `ask` alone. `inside`: what is asked for may lie in
+    the network of this machine, as a person typed it. `wait`, `clock` and `jitter` (a number from 0 to 1) are time and
+    chance; tests bring their own."""
 
     timeout: float = 15.0  # seconds for an answer to begin, and twice that for it to end
     tries: int = 3
@@ -85,7 +87,10 @@ class Client:
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     cache: Path | None = None
+    inside: bool = True
+    _allowed: int = 0
     _http: Any = None
+    _watch: Watch | None = None
     _kept: Cache | None = None
     _last: dict[str, float] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
@@ -185,6 +190,8 @@ class Client:
         """The page, or how long to wait before the next try: longer each time, and not in step with everybody else."""
         import httpx
 
+        from kb.sources.connections import TOO_LONG
+
         pause = 3.0 * 3 ** (attempt - 1) * (1 + self.jitter() / 4)
         try:
             return self._follow(url, request), 0.0
@@ -194,14 +201,16 @@ class Client:
             if attempt == self.tries:
                 raise Unreachable(f"{host_of(url)} broke off its answer ({error}); try again later") from None
             return None, pause
-        except httpx.TimeoutException:
-            raise Unreachable(f"{host_of(url)} did not answer in {self.timeout:g} seconds; try again later") from None
+        except httpx.TimeoutException as error:
+            slow = "answers too slowly" if str(error) == TOO_LONG else f"did not answer in {self.timeout:g} seconds"
+            raise Unreachable(f"{host_of(url)} {slow}; try again later") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
             told = re.sub(r"\[Errno -?\d+\] ", "", str(error))
             raise Unreachable(f"{host_of(url)} cannot be reached ({told}); check the address and the network") from None
 
     def _follow(self, url: str, request: _Request) -> Page:
         start = url
+        self._allowed = self._first_allowed(start)
         for _ in range(10):
             self._keep_distance(url, request.gap)
             page = self._request(url, request, _origin(url) == _origin(start))
@@ -212,7 +221,17 @@ class Client:
                 raise KbError(f"a redirect leads to {url[:80]}, which is no web page; check the address")
             if host_of(url) != host_of(start):
                 stay_outside(start, url)
+                self._allowed = min(self._allowed, allowed(start))
         raise Unreachable(f"{host_of(url)} redirects in a circle; check the address")
+
+    def _first_allowed(self, url: str) -> int:
+        """How far inside the address that was asked for may lead: what the environment names (KB_ARXIV_API) is the
+        person's own, what a note or a list names is anybody's."""
+        if any(url.startswith(value) for key, value in os.environ.items() if key.startswith("KB_") and "://" in value):
+            return MACHINE
+        if not self.inside and is_private(url, resolve=False):
+            raise KbError(f"{host_of(url)} lies in a private network, where kb asks only what you type yourself")
+        return allowed(url, resolve=False) if self.inside else PUBLIC
 
     def _keep_distance(self, url: str, gap: float) -> None:
         """Wait until `gap` seconds have passed since the last request to a host, which may have been another command's:
@@ -230,11 +249,14 @@ class Client:
     def _request(self, url: str, request: _Request, at_home: bool) -> Page | str:
         """The answer to one request: a page, or the address a redirect names. Keys are shown to one host alone, and not
         in the clear where they were meant for https."""
-        headers = {"User-Agent": USER_AGENT, "Accept": request.accept} | dict(request.headers)
+        headers = {"User-Agent": USER_AGENT, "Accept": request.accept, "Accept-Encoding": "gzip"}
+        headers |= request.headers
         if not at_home:
             headers = {key: value for key, value in headers.items() if key.lower() not in _SECRET}
         method = "GET" if request.body is None else "POST"
-        with self._session().stream(method, url, headers=headers, content=request.body) as response:
+        session, watch = self._session()
+        watch.allowed, watch.until = self._allowed, self.clock() + 2 * self.timeout
+        with session.stream(method, url, headers=headers, content=request.body) as response:
             if response.status_code in _REDIRECTS and (target := response.headers.get("location")):
                 return str(target)
             if response.status_code in (408, 429) or response.status_code >= 500:
@@ -245,25 +267,39 @@ class Client:
             return Page(url, response.status_code, response.headers.get("content-type", ""), body, cut)
 
     def _read(self, response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+        """The body, unpacked by us: no more of it than asked for ever comes to be, however small it was packed."""
+        import zlib
+
         body, until = bytearray(), self.clock() + 2 * self.timeout
-        for chunk in response.iter_bytes():  # with a size it would wait for that much, and not look at the clock
-            body += chunk
+        packed = response.headers.get("content-encoding", "identity").strip().lower()
+        if packed not in ("identity", "", "gzip", "x-gzip", "deflate"):
+            raise Unreachable(f"{response.url.host} answers in a form that kb did not ask for ({packed[:40]})")
+        unpack = zlib.decompressobj(47) if packed not in ("identity", "") else None
+        for chunk in response.iter_raw():  # with a size it would wait for that much, and not look at the clock
+            try:
+                body += unpack.decompress(chunk, limit + 1 - len(body)) if unpack else chunk
+            except zlib.error as error:
+                raise Unreachable(f"{response.url.host} answers with damaged data ({error}); try again later") from None
             if len(body) > limit:
                 return bytes(body[:limit]), True
             if self.clock() > until:
                 raise Unreachable(f"{response.url.host} answers too slowly; try again later")
         return bytes(body), False
 
-    def _session(self) -> httpx.Client:
+    def _session(self) -> tuple[httpx.Client, Watch]:
         import httpx
 
-        if self._http is None:
+        from kb.sources.connections import Watch, watch
+
+        if self._http is None or self._watch is None:
             try:
-                self._http = httpx.Client(timeout=self.timeout, follow_redirects=False)
+                self._http, self._watch = httpx.Client(timeout=self.timeout, follow_redirects=False), Watch(self.clock)
+                watch(self._http, self._watch)
+            except AttributeError:
+                raise KbError("kb cannot watch where this httpx connects to; install httpx 0.28") from None
             except (ValueError, ImportError) as error:  # a proxy address of another kind, or one that needs a package
                 raise Unreachable(f"the proxy of HTTP_PROXY or ALL_PROXY cannot be used ({error}); mend it") from None
-        session: httpx.Client = self._http
-        return session
+        return self._http, self._watch
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

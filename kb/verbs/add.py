@@ -59,10 +59,16 @@ class Added:
 
 
 def add(
-    library: Library, refs: Sequence[str], options: AddOptions, fetcher: Fetcher, today: date | None = None
+    library: Library,
+    refs: Sequence[str],
+    options: AddOptions,
+    fetcher: Fetcher,
+    today: date | None = None,
+    distant: Fetcher | None = None,
 ) -> list[Added]:
     """Make a note of each reference that has none yet, in one change. A reference that can be no note is told of and
-    does not keep the others from theirs; if nothing else was asked for, it stops the command."""
+    does not keep the others from theirs; if nothing else was asked for, it stops the command. `distant` asks for what
+    files of references name, where that is not for the same to do as for what was typed."""
     _check_options(options)
     candidates = [c for ref in refs for c in read_refs(ref, options.stdin)]
     if options.clipboard:
@@ -75,7 +81,9 @@ def add(
         raise KbError(f"--id and --title are for one reference and there are {len(fresh)}; add them one by one", 2)
     if options.tags:
         options = replace(options, tags=tuple(spelled(options.tags, [tag for tag, _ in counts(library)])))
-    _fetch([c for c in candidates if options.merge or not c.into], options, fetcher)
+    wanted = [c for c in candidates if options.merge or not c.into]
+    _fetch([c for c in wanted if not c.where or c.reading], options, fetcher)
+    _fetch([c for c in wanted if c.where and not c.reading], options, distant or fetcher)
 
     def place(now: Library) -> list[Added]:
         if now is not library:  # somebody was quicker; nothing is fetched again

@@ -12,7 +12,7 @@ from kb.ids import PAPER_KEYS, Source, identify
 _MARKER = re.compile(r"^(?:[-*+]|\d{1,3}[.)])?[ \t]*(?:\[[ xX]?\](?:[ \t]+|$))?")
 _LINK = re.compile(r"\[([^\[\]]*)\]\(<?((?:[^\s()<>]|\([^\s()]*\))+)>?\)")
 _URL = re.compile(r"<?(https?://[^\s<>]+)>?", re.I)
-_TAGS = re.compile(r"(?:[ \t]+#[^\W\d_][\w/-]*)+$")
+_TAGS = re.compile(r"(?<![ \t])(?:[ \t]+#[^\W\d_][\w/-]*)+$")
 _EDGE = " \t-–—:|·•,;"
 
 

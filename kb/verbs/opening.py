@@ -15,6 +15,7 @@ from kb.problem import KbError
 PAGES = (*PAPER_KEYS, "url")
 _FIRST = {"talk": ("video",), "lecture": ("video",), "code": ("code",), "tool": ("code",)}
 _ORDER = ("pdf", *PAGES, "video", "code", "slides", "paperpile", "seen")
+_WEB = ("http://", "https://")  # what is handed to the browser; other schemes start other programs
 WAYS = ("pdf", "page", "code", "video", "slides", "site", "note")
 
 
@@ -52,7 +53,7 @@ def _first(note: Note, keys: tuple[str, ...]) -> str:
     for key in keys:
         value = note.meta.get(key)
         value = value[0] if isinstance(value, list) and value else value
-        if value and (url := source_url(key, str(value))).startswith(("http://", "https://")):
+        if value and (url := source_url(key, str(value))).startswith(_WEB):
             return url
     return ""
 
@@ -62,7 +63,9 @@ def _pdf(meta: Mapping[str, Any]) -> str:
     forms = {"arxiv": "https://arxiv.org/pdf/{}", "acl": "https://aclanthology.org/{}.pdf",
              "openreview": "https://openreview.net/pdf?id={}"}  # fmt: skip
     own = str(meta.get("pdf", ""))
-    return own or next((form.format(meta[key]) for key, form in forms.items() if meta.get(key)), "")
+    if own.startswith(_WEB):
+        return own
+    return next((form.format(meta[key]) for key, form in forms.items() if meta.get(key)), "")
 
 
 def _on_site(root: Path, note: Note) -> str:

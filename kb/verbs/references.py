@@ -18,7 +18,7 @@ from kb.sources import Metadata, kind_of
 if TYPE_CHECKING:
     from kb.sources.pdf import Reading
 
-_BIBTEX = re.compile(r"^\s*@\s*\w+\s*[{(]", re.M)
+_BIBTEX = re.compile(r"^[ \t]*@\s*\w+\s*[{(]", re.M)
 _TEXT_FILES = {"", ".txt", ".text", ".list", ".lst", ".urls", ".refs"}
 _IMPORTED = {".md", ".markdown", ".ris", ".json", ".csv", ".nbib", ".enw", ".html", ".htm", ".xml", ".rdf"}
 _URL = re.compile(r"https?://[^\s<>\"]{1,4000}", re.I)

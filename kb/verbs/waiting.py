@@ -50,7 +50,8 @@ def watched(fetch: Fetcher, stream: TextIO | None = None, patience: float = _PAT
     """`fetch`, with that line while its answers are waited for."""
 
     def fetching(sources: Sequence[Source]) -> Iterator[Answer]:
-        with Waiting(len(sources), stream or sys.stderr, patience) as waiting:
+        screen: TextIO = getattr(sys.stderr, "stream", sys.stderr)  # kb.cli.screen lets no cursor move
+        with Waiting(len(sources), stream or screen, patience) as waiting:
             for answer in fetch(sources):
                 waiting.done += 1
                 yield answer

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from servers import Reply, Server
 
+from kb.sources.addresses import MACHINE
 from kb.sources.http import Client, Page
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -26,6 +27,7 @@ class Elsewhere(Client):
         parts = urlsplit(url)
         there = f"{self.server.url}/{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")
         self.__dict__.setdefault("asked", []).append(url)
+        self._allowed = MACHINE  # where this web is
         answer = super()._request(there, request, at_home)
         return replace(answer, url=url) if isinstance(answer, Page) else answer
 

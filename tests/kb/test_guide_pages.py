@@ -69,6 +69,19 @@ def test_the_front_matter_of_the_key_page_is_without_fault() -> None:
     assert set(SCHEMA) - set(note.meta) == {"part_of", "finished"}  # the two that stand there empty
 
 
+def test_every_promise_of_the_security_page_names_a_test_that_there_is() -> None:
+    text = (GUIDE / "security.md").read_text("utf-8")
+    rows = [row.split("|")[1:-1] for row in re.findall(r"(?m)^\|.*\|$", text)][2:]
+    assert len(rows) > 15
+    for _, _, tests in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", tests)
+        assert named and tests.count("`") == 2 * len(named), tests
+        for file, name in named:
+            code = (ROOT / "tests/kb" / file).read_text("utf-8")
+            assert re.search(rf"(?m)^def {name}\(", code), f"{file}::{name}"
+    assert "(security.md)" in (GUIDE / "index.md").read_text("utf-8")
+
+
 def test_every_guide_page_is_reached_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert [page.name for page in sorted(GUIDE.glob("*.md")) if f"notes/guide/{page.name}" not in readme] == []

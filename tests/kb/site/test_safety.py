@@ -36,7 +36,7 @@ def link(address: str, text: str) -> str:
         ("<b/onclick=x>b</b>", "<b>b</b>"),
         ('<meta http-equiv="refresh" content="0;url=https://x.example">x', "x"),
         ('<form action="https://x.example/"><input name="a"></form>', '<form><input name="a"></form>'),
-        ("<kbd>C</kbd> &amp; <b onclick=x>b</b> &#8212; <!-- c -->", "<kbd>C</kbd> &amp; <b>b</b> &#8212; <!-- c -->"),
+        ("<kbd>C</kbd> &amp; <b onclick=x>b</b> &#8212; <!-- c -->", "<kbd>C</kbd> &amp; <b>b</b> &#8212; "),
     ],
 )  # fmt: skip
 def test_html_is_made_harmless(html: str, expected: str) -> None:
@@ -44,7 +44,7 @@ def test_html_is_made_harmless(html: str, expected: str) -> None:
 
 
 def test_harmless_html_is_returned_as_it_is() -> None:
-    html = '<p>a &lt;script&gt; <details open><summary>s</summary></details> <input type="checkbox" disabled/></p>'
+    html = '<p>a &lt;script&gt; <details open><summary>s</summary></details> <input type="checkbox" disabled /></p>'
     assert safe_html(html) == html
 
 
