@@ -534,22 +534,42 @@ def test_answers_go_into_notes_that_are_edited_meanwhile(root: Path, monkeypatch
     assert ("title: Its title" in text, "By hand." in text) == (True, True)
 
 
-def test_lines_that_undo_puts_back_meanwhile_stay(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One command has read the inbox when another takes the capture before it back."""
+def while_the_inbox_is_read(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
     import kb.verbs.inbox_lines
 
-    (root / "inbox.md").write_text("First\n")
-    capture(Library(root), TODAY)
-    (root / "inbox.md").write_text("Second\n")
-    true, times = kb.verbs.inbox_lines.read_lines, [0]
+    true, todo = kb.verbs.inbox_lines.read_lines, [act]
 
     def slow(lines: list[str], stay: set[str]) -> list[kb.verbs.inbox_lines.Line]:
-        times[0] += 1
-        if times[0] == 1:
-            undo(root)
+        if todo:
+            todo.pop()()
         return true(lines, stay)
 
     monkeypatch.setattr(kb.verbs.inbox_lines, "read_lines", slow)
+
+
+def test_lines_that_another_command_leaves_in_the_inbox_stay(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An undo has put a line back, and then says that it is to stay."""
+    (root / "inbox.md").write_text("First\n")
+    stays = json.dumps({"stamp": "", "hash": "", "stay": ["First"]})
+    while_the_inbox_is_read(monkeypatch, lambda: (root / ".kb/inbox.json").write_text(stays))
+    assert capture(Library(root), TODAY) == []
+    assert (root / "inbox.md").read_text() == "First\n"
+    assert "first" not in agrees(root)
+
+
+def test_a_line_whose_work_is_added_meanwhile_makes_no_note(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "inbox.md").write_text("https://arxiv.org/abs/2006.11239\n")
+    while_the_inbox_is_read(monkeypatch, lambda: adding("2006.11239", id="there")(Library(root)))
+    assert capture(Library(root), TODAY) == ["inbox.md:1: in the vault already: notes/papers/there.md"]
+    assert sum("2006.11239" in text for text in agrees(root).values()) == 1
+
+
+def test_lines_that_undo_puts_back_meanwhile_stay(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One command has read the inbox when another takes the capture before it back."""
+    (root / "inbox.md").write_text("First\n")
+    capture(Library(root), TODAY)
+    (root / "inbox.md").write_text("Second\n")
+    while_the_inbox_is_read(monkeypatch, lambda: undo(root))
     assert [line.partition(": ")[2] for line in capture(Library(root), TODAY)] == [
         "added notes/papers/second.md: Second"
     ]
