@@ -267,7 +267,8 @@ def test_a_work_is_added_once_and_a_name_is_given_once(root: Path) -> None:
     is_clean(root)
 
 
-def test_every_line_of_the_inbox_is_taken_once(root: Path) -> None:
+def test_every_line_of_the_inbox_is_taken_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kb.verbs.capture._PATIENCE", SECONDS)  # here all of them are to come to their turn
     lines = [*(f"- [ ] Thing number {n}" for n in range(6)), "- https://arxiv.org/abs/2006.11239"]
     (root / "inbox.md").write_text("# Inbox\n\n" + "\n".join(lines) + "\n")
     told = at_once(root, [*[lambda library: capture(library, TODAY)] * 6, adding(bib("k", "Beside it"))])
