@@ -116,7 +116,7 @@ def _commit(library: Library, writes: dict[str, bytes | None], read: dict[str, b
             raise Stale(f"{INBOX} changed while kb was at work; run the command again")
         if os.name == "nt":  # an open file cannot be replaced there
             old.close()
-        Journal(root).commit(INBOX, writes, read, library.moment)
+        Journal(root).commit(INBOX, writes, read, since=library.moment)
         late = b"" if old.closed else old.read()
     if late:
         with open(root / INBOX, "ab") as new:

@@ -89,7 +89,7 @@ def restore(library: Library, names: Sequence[str]) -> list[str]:
         if (library.root / found.path).exists() or (taken and Path(taken).stem == found.id):
             raise KbError(f"there is a note '{found.id}' again; rename it before you bring the old one back")
         writes[found.path] = read_bytes(found.file)
-    Journal(library.root).commit(f"rm --restore {' '.join(names)}", writes, dict.fromkeys(writes), library.moment)
+    Journal(library.root).commit(f"rm --restore {' '.join(names)}", writes, dict.fromkeys(writes), since=library.moment)
     return sorted(writes)
 
 
