@@ -11,11 +11,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Set
+from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kb.disk import write_all
 from kb.files import STATE, Journal, read_bytes, state_dir, write_atomic
 from kb.problem import KbError
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from kb.verbs.inbox_lines import Line
 
 INBOX = "inbox.md"
+SEEN = f"{STATE}/inbox.json"
 _TRIES = 5  # times to begin anew when somebody else writes at the same moment
 
 
@@ -47,12 +50,10 @@ def capture(root: Path, library: Callable[[], Library], today: date | None = Non
     return []
 
 
-def leave(root: Path, before: bytes) -> None:
-    """The lines of `before`, which were taken back into the inbox, stay there, each until somebody edits it."""
-    found = _read(root)
-    if found is not None:
-        data, stamp = found if found[0] == before else (b"", "")  # with more in it, it is looked at again
-        _remember(root, data, stamp, _bare_lines(before))
+def left(before: bytes) -> bytes:
+    """What to remember of the lines of `before`, which are taken back into the inbox: they stay there, each until
+    somebody edits it."""
+    return _composed(before, "", _bare_lines(before))
 
 
 def joined(before: bytes, now: bytes) -> bytes:
@@ -115,8 +116,12 @@ def _commit(root: Path, writes: dict[str, bytes | None], read: dict[str, bytes |
         Journal(root).commit(INBOX, writes, read)
         late = b"" if old.closed else old.read()
     if late:
-        with open(root / INBOX, "ab") as new:
-            new.write(late)
+        fd = os.open(root / INBOX, os.O_WRONLY | os.O_APPEND)
+        try:
+            write_all(fd, late)  # in one call, which is done whole or not at all
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 # Notes
@@ -176,7 +181,7 @@ def _bare_lines(data: bytes) -> set[str]:
 
 def _state(root: Path) -> dict[str, Any]:
     try:
-        found = json.loads((root / STATE / "inbox.json").read_bytes())
+        found = json.loads((root / SEEN).read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -200,9 +205,10 @@ def _read(root: Path) -> tuple[bytes, str] | None:
     return None if data is None else (data, stamp)
 
 
+def _composed(data: bytes, stamp: str, stay: Set[str]) -> bytes:
+    return json.dumps({"stamp": stamp, "hash": _hash(data), "stay": sorted(stay)}).encode()
+
+
 def _remember(root: Path, data: bytes, stamp: str, stay: Set[str]) -> None:
-    state = {"stamp": stamp, "hash": _hash(data), "stay": sorted(stay)}
-    try:
-        write_atomic(state_dir(root) / "inbox.json", json.dumps(state).encode())
-    except OSError:  # a vault on a read-only disk: the next command looks again
-        return
+    with suppress(OSError):  # a vault on a read-only disk: the next command looks again
+        write_atomic(state_dir(root).parent / SEEN, _composed(data, stamp, stay))

@@ -59,7 +59,7 @@ def rename(library: Library, name: str, new: str, keep_alias: bool = False) -> R
         if changed != data:
             read[path], writes[path] = data, changed
             done.lists.append(path)
-    Journal(library.root).commit(f"rename {note.id} {new}", writes, read)
+    Journal(library.root).commit(f"rename {note.id} {new}", writes, read, {done.path: note.path})
     done.hints = [] if keep_alias else list(_left(library, note, new))
     return done
 
