@@ -98,8 +98,8 @@ class Index:
         except (sqlite3.OperationalError, OSError) as error:
             if "locked" in str(error):
                 raise KbError("the index is held by another kb command; try again when it has ended") from None
-            if isinstance(error, OSError) or "readonly" in str(error) or "unable to open" in str(error):
-                self.db = self._connect(":memory:")  # a vault on a read-only disk
+            if isinstance(error, OSError) or any(w in str(error) for w in ("readonly", "unable to open", "is full")):
+                self.db = self._connect(":memory:")  # a vault on a disk that is read-only or full
                 self._refresh()
             else:
                 self._rebuild()
@@ -154,8 +154,12 @@ class Index:
             for suffix in ("-wal", "-shm", ""):
                 file.with_name(file.name + suffix).unlink(missing_ok=True)
             self.rebuilt = True
-            self.db = self._connect(str(file))
-            self._refresh()
+            try:
+                self.db = self._connect(str(file))
+                self._refresh()
+            except (sqlite3.OperationalError, OSError):  # no room for it
+                self.db = self._connect(":memory:")
+                self._refresh()
 
     def close(self) -> None:
         if hasattr(self, "db"):
