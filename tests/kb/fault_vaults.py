@@ -24,7 +24,7 @@ NOTES = {
     "elsewhere/link.md": "---\ntitle: Link\nkind: paper\nstatus: to-read\n---\nBehind a link.\n",
     "elsewhere/hard.md": "---\ntitle: Hard\nkind: paper\nstatus: to-read\n---\nOf two names.\n",
 }
-LIST = "# Reading\n\n- [ ] [One](https://example.org/one)\n- [x] [Two](https://example.org/two)\n- [ ] a bare one\n"
+LIST = "# Reading\n\n- [ ] [One](https://example.org/one)\n- [x] a bare one\n"
 BIB = "@article{x, title={A Work of Somebody}, author={Some Body}, year={2020}}\n@book{y, title={Another}, year=2021}\n"
 
 

@@ -136,7 +136,7 @@ def test_a_verb_killed_at_any_call_is_done_or_not_done(
         for do in ("kill", "tear") if call == "write" else ("kill",):
             where = (name, at, do, played.calls[at - 1])
             root = copied(played.vault, folder / f"{at}{do}")
-            assert faults.run(root, kb_main(root, *verb.args), Fault(at, do)).code == -9, where
+            assert faults.play(root, kb_main(root, *verb.args), Fault(at, do)).code == -9, where
             half = tree(root)
             assert {data for data, _, inode, _ in half.values() if not inode.endswith("hard.md")} <= whole, where
             left = unended(root)
@@ -184,7 +184,7 @@ def test_a_verb_whose_disk_fails_at_any_call_says_so_and_changes_nothing(name: s
         do, code = ERRORS[at % len(ERRORS)] if call != "write" else ("fails half", errno.ENOSPC)
         where = (name, at, do, errno.errorcode[code], played.calls[at - 1])
         root = copied(played.vault, folder / str(at))
-        ended = faults.run(root, kb_main(root, *verb.args), Fault(at, do, code))
+        ended = faults.play(root, kb_main(root, *verb.args), Fault(at, do, code))
         told = ended.err.splitlines()
         assert "Traceback" not in ended.err and ended.code in (0, 1), (where, ended.err)
         assert texts(tree(root)) <= texts(played.before) | texts(played.after) or "next kb command" in ended.err, where
@@ -287,8 +287,8 @@ def test_an_init_killed_at_any_call_can_be_begun_again(linked: bool, folder: Pat
     assert len(calls) > 20
     for at in range(1, len(calls) + 1):
         shutil.rmtree(whole)
-        assert faults.run(folder, kb_main(folder, "init", "whole", *args), Fault(at, "kill")).code == -9
-        again = faults.run(folder, kb_main(folder, "init", "whole", *args))
+        assert faults.play(folder, kb_main(folder, "init", "whole", *args), Fault(at, "kill")).code == -9
+        again = faults.play(folder, kb_main(folder, "init", "whole", *args))
         assert again.code == 0 or "is a vault already" in again.err, (at, calls[at - 1], again.err)
         assert {path: (whole / path).exists() for path in ("mkdocs.yml", "inbox.md", "notes")} == dict.fromkeys(
             ("mkdocs.yml", "inbox.md", "notes"), True

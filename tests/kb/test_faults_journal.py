@@ -203,6 +203,22 @@ def test_what_a_person_saves_at_any_call_is_never_lost(
     assert refused > 3
 
 
+@pytest.mark.parametrize("save", [saves, writes])
+def test_a_note_of_two_names_is_overwritten_only_by_a_write_at_the_same_moment(
+    save: Callable[[Path], None], doing: Callable[[Path], None], folder: Path
+) -> None:
+    """What kb/steps.py says that remains: between the comparison and the write."""
+    made = make(doing, folder)
+    lost = []
+    for at, call in enumerate(made.calls, 1):
+        root = copied(made.vault, folder / str(at))
+        run(root, doing, Fault(at, "edit", edit=partial(save, root / HARD)))
+        if not kept(root):
+            lost.append(call)
+    assert set(lost) <= {("write", HARD), ("ftruncate", HARD)}
+    assert save is writes or lost == []
+
+
 @pytest.mark.parametrize("path", [A, B, T])
 def test_what_a_person_saves_is_not_lost_when_kb_is_killed_next(path: str, folder: Path) -> None:
     made = make(commit, folder)
