@@ -80,9 +80,7 @@ def torn(now: bytes, old: bytes, new: bytes) -> bool:
     of the old or of the new text. What is shorter than both was made so by somebody."""
     if len(now) < min(len(old), len(new)) or len(now) > max(len(old), len(new)):
         return False
-    return all(
-        byte in (old[i : i + 1], new[i : i + 1]) for i, byte in enumerate(now[n : n + 1] for n in range(len(now)))
-    )
+    return all(now[i : i + 1] in (old[i : i + 1], new[i : i + 1]) for i in range(len(now)))
 
 
 def sync_folder(folder: Path) -> None:

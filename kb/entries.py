@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,7 +60,7 @@ def compose(
         "schema": 1,
         "verb": verb,
         "when": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "token": secrets.token_hex(4),
+        "token": os.urandom(4).hex(),
         "files": _files(root, old, writes, moved, was),
     }
     return json.dumps(record | ({"of": of} if of else {})).encode()

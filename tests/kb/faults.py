@@ -44,8 +44,8 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 @dataclass(frozen=True)
 class Fault:
     """What happens at a call: `kill` (before it), `tear` (half of a write, then kill), `fail` (once), `fails` (then and
-    ever after), `fail half` and `fails half` (half of a write first), `edit` (somebody else acts before it, and `then`
-    so many calls later the process is killed)."""
+    ever after), `fail half` and `fails half` (half of a write first), `short` (half of a write, which says so, as any
+    may), `edit` (somebody else acts before it, and `then` so many calls later the process is killed)."""
 
     at: int
     do: str
@@ -137,7 +137,10 @@ class Disk:
             raise Killed
         self.calls.append((name, inside))
         fault = self.fault
-        if fault and (len(self.calls) == fault.at or (fault.do.startswith("fails") and len(self.calls) > fault.at)):
+        if fault and fault.do == "short":
+            if name == "write" and len(self.calls) == fault.at:
+                return true(args[0], args[1][: len(args[1]) // 2])
+        elif fault and (len(self.calls) == fault.at or (fault.do.startswith("fails") and len(self.calls) > fault.at)):
             self._happen(fault, name, true, args)
         if fault and fault.then and len(self.calls) == fault.at + fault.then:
             self._die()

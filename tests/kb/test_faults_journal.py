@@ -129,6 +129,7 @@ def test_taking_back_may_itself_be_killed_anywhere(doing: Callable[[Path], None]
 
 def no_exchange(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(kb.steps, "exchange", lambda one, other: False)
+    patch.setattr(kb.disk, "rename_free", lambda one, other: False)
 
 
 def no_links(patch: pytest.MonkeyPatch) -> None:
@@ -136,6 +137,7 @@ def no_links(patch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     patch.setattr(os, "link", refused)
+    patch.setattr(kb.disk, "rename_free", lambda one, other: False)
 
 
 @pytest.mark.parametrize("lacking", [no_exchange, no_links])
@@ -153,10 +155,23 @@ def test_a_disk_that_cannot_exchange_or_link_is_as_safe_from_kills(
         assert tree(whole) == made.after
         for at, root in enumerate(vaults[:calls], 1):
             assert run(root, commit, Fault(at, "kill")).code == -9
+            tears = 0
+            while run(root, recover, Fault(tears := tears + 1, "tear")).code == -9:
+                pass  # a call further each time: the one before was not made
             recover(root)
             assert tree(root) in (made.before, made.after), at
             assert beside_notes(root) == [], at
     assert calls <= len(vaults)
+
+
+def test_a_write_that_is_done_in_two_is_done(doing: Callable[[Path], None], folder: Path) -> None:
+    made = make(doing, folder)
+    writes = [at for at, (name, _) in enumerate(made.calls, 1) if name == "write"]
+    assert len(writes) > 4
+    for at in writes:
+        root = copied(made.vault, folder / str(at))
+        assert run(root, doing, Fault(at, "short")).code == 0
+        assert tree(root) == made.after, at
 
 
 # Beside a person who edits
@@ -201,6 +216,36 @@ def test_what_a_person_saves_at_any_call_is_never_lost(
         assert unended(root) == [] and beside_notes(root) == [], at
         refused += "changed while kb was at work" in ended.err
     assert refused > 3
+
+
+@pytest.mark.parametrize("path", [A, B, NEW])
+def test_without_exchange_only_the_moment_before_the_rename_is_left(
+    path: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(commit, folder)
+    vaults = [copied(made.vault, folder / str(at)) for at in range(60)]
+    no_exchange(monkeypatch)
+    calls = run(vaults[0], commit).calls
+    lost = []
+    for at, root in enumerate(vaults[1 : len(calls) + 1], 1):
+        ended = run(root, commit, Fault(at, "edit", edit=partial(saves, root / path)))
+        assert ended.code in (0, 70)
+        if not kept(root):
+            lost.append(calls[at - 1])
+    assert lost == ([("exchange", A), ("replace", A)] if path == A else [])  # the first does nothing here
+
+
+@pytest.mark.parametrize("path", [A, B, T, NEW, LINK])
+def test_what_a_person_saves_while_a_change_is_taken_back_is_never_lost(path: str, folder: Path) -> None:
+    made = make(commit, folder)
+    killed = copied(made.vault, folder / "killed")
+    assert run(killed, commit, Fault(made.at("replace", ".done"), "kill")).code == -9
+    calls = run(copied(killed, folder / "whole"), lambda root: recover(folder / "whole")).calls
+    for at in range(1, len(calls) + 1):
+        root = copied(killed, folder / str(at))
+        run(root, recover, Fault(at, "edit", edit=partial(saves, root / path)))
+        assert kept(root), (at, calls[at - 1])
+        assert unended(root) == [] and beside_notes(root) == [], at
 
 
 @pytest.mark.parametrize("save", [saves, writes])
@@ -386,6 +431,29 @@ def test_two_changes_that_were_cut_off_are_both_taken_back(folder: Path) -> None
     aside.rename(first)
     assert [line.partition(" was")[0] for line in recover(root)] == ["`kb more`", "`kb mixed`"]
     assert tree(root) == {path: found for path, found in before.items() if path not in ("aside", NEW, U)}
+
+
+def test_a_change_settles_what_was_cut_off_before_it(folder: Path) -> None:
+    made = make(commit, folder)
+    root = copied(made.vault, folder / "open")
+    assert run(root, commit, Fault(made.at("replace", ".done"), "kill")).code == -9
+    commit_again = run(root, lambda root: Journal(root).commit("more", {A: b"more"}, {A: made.before[A][0]}))
+    assert (commit_again.code, commit_again.err, unended(root)) == (0, "", [])
+    assert Journal(root).undo()[0].verb == "more"
+    assert tree(root) == made.before
+
+
+def test_an_interrupted_change_is_taken_back_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = build(folder / "vault")
+    before = tree(root)
+
+    def interrupted(self: kb.steps.Step) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kb.steps.Replace, "verify", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        commit(root)
+    assert (tree(root), unended(root), beside_notes(root)) == (before, [], [])
 
 
 def test_kb_undo_after_a_kill_takes_back_that_change_and_no_other(folder: Path) -> None:
