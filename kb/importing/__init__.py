@@ -126,7 +126,7 @@ def apply(library: Library, plan: Plan) -> None:
         before = read_bytes(library.root / path)
         if before != data:
             writes[path], expected[path] = data, before
-    Journal(library.root).commit("import", writes, expected, library.moment)
+    Journal(library.root).commit("import", writes, expected, since=library.moment)
 
 
 def _record(file: ListFile) -> bytes:

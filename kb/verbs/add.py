@@ -166,7 +166,7 @@ class _Batch:
         self.shelf = duplicates.Shelf(self.library)
         self.taken = {str(id).casefold() for (id,) in self.library.index.rows("SELECT id FROM notes")}
         done = [row for c in candidates if (row := self._place(c))]
-        Journal(self.library.root).commit("add", self.writes, self.read, self.library.moment)
+        Journal(self.library.root).commit("add", self.writes, self.read, since=self.library.moment)
         return done
 
     def _place(self, c: Candidate) -> Added | None:

@@ -77,7 +77,7 @@ def merge_notes(library: Library, keep: Note, gone: Note) -> Merged:
     for path, before, after in _linking(library, parse_note(new, keep.path)[0], gone):
         read[path], writes[path] = before, after
         done.notes.append(path)
-    Journal(library.root).commit(f"merge {keep.id} {gone.id}", writes, read, library.moment)
+    Journal(library.root).commit(f"merge {keep.id} {gone.id}", writes, read, since=library.moment)
     return done
 
 
