@@ -60,7 +60,7 @@ def rename(library: Library, name: str, new: str, keep_alias: bool = False) -> R
             read[path], writes[path] = data, changed
             done.lists.append(path)
     moved = {done.path: note.path}
-    Journal(library.root).commit(f"rename {note.id} {new}", writes, read, moved, library.moment)
+    Journal(library.root).commit(f"rename {note.id} {new}", writes, read, moved, since=library.moment)
     done.hints = [] if keep_alias else list(_left(library, note, new))
     return done
 

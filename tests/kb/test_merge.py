@@ -280,9 +280,9 @@ def test_a_file_edited_meanwhile_is_not_overwritten(vault: Path, monkeypatch: py
     library, keep, gone = two(vault)
     commit = Journal.commit
 
-    def late(self: Journal, *args: Any) -> None:
+    def late(self: Journal, *args: Any, **options: Any) -> None:
         (vault / gone).write_text("---\ntitle: new\n---\n")
-        commit(self, *args)
+        commit(self, *args, **options)
 
     monkeypatch.setattr(Journal, "commit", late)
     with pytest.raises(KbError, match="notes/talks/gone.md changed while kb was at work; nothing was written"):
