@@ -1,32 +1,38 @@
 """Files that cannot tear, and a journal that lets every change be taken back.
 
-A change is a set of files with the bytes each is to hold. It is written down (old bytes and new hash, fsynced) before
-the first file is touched, each file is replaced by rename, and a mark ends it. A command that died in between is rolled
-back by the next one. The journal lives under the ignored folder `.kb/`; without it only `kb undo` is lost.
+A change is a set of files with the bytes each is to hold. It is written down (old bytes and new hash, on the disk as
+`N.open`) before the first file is touched; its steps (kb/steps.py) put each file in place; a rename to `N.done` makes
+it count, all at once; what lay beside the files goes, and it stays as `N.json` for `kb undo`, which is itself such a
+change. A command that died in between is taken back, or brought to its end, by the next one. The journal lives under
+the ignored folder `.kb/`; without it only `kb undo` is lost.
 """
 
 from __future__ import annotations
 
-import base64
 import errno
-import json
 import os
 import stat
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from kb.disk import make_folder, sweep, sync_folder
+from kb.disk import write_atomic as write_atomic
+from kb.entries import STATE as STATE
+from kb.entries import Change as Change
+from kb.entries import Damaged as Damaged
+from kb.entries import Files, compose, inside, leads_out, load
+from kb.entries import steps as steps_of
 from kb.problem import KbError, Overtaken, Stale
+from kb.steps import Changed, Step, hash_of
 
-STATE = ".kb"
 _KEPT = 50  # changes that can be taken back
 _KEPT_BYTES = 256 * 1024 * 1024  # that their entries may take up; the newest change is kept whatever its size
 PATIENCE = 60.0  # seconds to wait for another command, which may be writing a large import
 _POLL = 0.01  # seconds between two looks at the lock
+_UNENDED = (".open", ".done")
 
 
 class Busy(KbError):
@@ -38,10 +44,10 @@ def state_dir(root: Path) -> Path:
     folder = root / STATE
     if folder.is_symlink():  # a repository may bring one along, and kb would write where it leads
         raise KbError(f"{folder} is a link; remove it, kb makes a folder of its own")
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     ignore = folder / ".gitignore"
     if not ignore.exists():
-        ignore.write_text("*\n")
+        write_atomic(ignore, b"*\n")
     return folder
 
 
@@ -68,42 +74,6 @@ def read_regular(path: Path | str, most: int = -1) -> bytes:
         return file.read()
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """All of `data` or the old file. Links stay links: the file they lead to is the one replaced."""
-    target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
-    fd, temp = tempfile.mkstemp(dir=target.parent, prefix=".kb-", suffix=".tmp")
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temp, mode)
-        os.replace(temp, target)
-        _sync_folder(target.parent)
-    except BaseException:
-        Path(temp).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        fd = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 @contextmanager
 def locked(root: Path, seconds: float = PATIENCE) -> Iterator[None]:
     """One writer at a time; who has the lock already goes on. The lock is the kernel's: it goes when its process does,
@@ -124,24 +94,14 @@ def locked(root: Path, seconds: float = PATIENCE) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Change:
-    """One entry of the journal: what a command did. `old` holds the bytes before it, `new` the hash after it."""
+class Settled:
+    """What became of a change whose command died: it is `done`, or was taken back but for what was `edited` since. Of
+    an entry that cannot be read there is no change, only the place where it lies."""
 
-    number: int
-    verb: str
-    when: str
-    old: Mapping[str, bytes | None]
-    new: Mapping[str, str | None]
-
-    @property
-    def paths(self) -> list[str]:
-        return sorted(self.old)
-
-
-def _hash(data: bytes | None) -> str | None:
-    import hashlib
-
-    return None if data is None else hashlib.sha256(data).hexdigest()
+    change: Change | None
+    done: bool = False
+    edited: tuple[str, ...] = ()
+    place: str = ""
 
 
 class Journal:
@@ -154,7 +114,7 @@ class Journal:
     def folder(self) -> Path:
         folder = state_dir(self.root) / "journal"
         try:
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
         except OSError as error:
             raise KbError(f"{folder}: {error.strerror}; kb must be able to write there") from None
         return folder
@@ -174,187 +134,248 @@ class Journal:
     def notes_since(self, moment: str) -> list[str] | None:
         """The notes that commands have changed since a moment; None where the journal does not tell."""
         newest, _, rest = moment.partition(" ")
-        entries = sorted(self.folder.glob("*.json"), reverse=True)
+        entries = self._entries()[::-1]
         newer = [entry for entry in entries if entry.name > newest]
         if not moment or len(newer) == len(entries) or entries[len(newer)].name != newest:
             return None
         found = entries[len(newer)].stat()
         if rest != f"{found.st_ino} {found.st_ctime_ns}":  # taken back since, and another change in its place
             return None
-        paths = {path for entry in newer for path in self._load(entry).paths}
+        paths = {path for entry in newer for path in load(entry).paths}
         return sorted(path for path in paths if path.startswith("notes/") and path.endswith(".md"))
+
+    # Making a change
 
     def commit(
         self,
         verb: str,
-        writes: Mapping[str, bytes | None],
-        expected: Mapping[str, bytes | None],
+        writes: Files,
+        expected: Files,
+        moved: Mapping[str, str] | None = None,
         since: str | None = None,
     ) -> None:
         """Make the files of `writes` (paths relative to the root; None removes one) hold those bytes, all or none.
-        `expected` is what the caller read: a file that holds anything else by now is not overwritten. `since` is the
-        moment in which the caller looked at the whole vault, where that matters: nothing is written if another command
-        has changed anything since. Both are told by `Stale`."""
+        `expected` is what the caller read: a file that holds anything else by now is not overwritten. `moved` says of
+        a new path from which removed one its file comes, so that a link stays one. `since` is the moment in which the
+        caller looked at the whole vault, where that matters: nothing is written if another command has changed anything
+        since. What is no longer so is told by `Stale`."""
         if not writes:
             return
         with locked(self.root):
-            self._recover()
+            self._settle_or_say()
             if since is not None and since != self.moment():
                 raise Overtaken("another kb command was quicker; nothing was written, so run the command again")
-            old = {path: read_bytes(self._inside(path)) for path in writes}
-            for path, data in expected.items():
-                if path in old and old[path] != data:
-                    raise Stale(f"{path} changed while kb was at work; nothing was written, so run the command again")
-            path = ""
-            try:
-                entry = self._open_entry(verb, old, writes)
-                for path, data in writes.items():
-                    self._put(path, data)
-                os.replace(entry, entry.with_suffix(".json"))
-            except OSError as error:
-                self._give_up(f"{path or error.filename or self.root}: {error.strerror}")
+            self._change(verb, writes, expected, moved or {})
             self._forget_oldest()
 
-    def _give_up(self, reason: str) -> NoReturn:
+    def _change(
+        self,
+        verb: str,
+        writes: Files,
+        expected: Files,
+        moved: Mapping[str, str],
+        was: Mapping[str, Any] | None = None,
+        of: int = 0,
+    ) -> None:
+        old = {path: read_bytes(self.root / inside(path)) for path in writes}
+        self._compare(old, expected)
+        journal = path = f"{STATE}/journal"
+        try:
+            change = self._write_entry(verb, old, writes, moved, was or {}, of)
+            steps = steps_of(self.root, change, writes)
+            for do in ("stage", "place"):
+                for step in steps:
+                    path = step.path
+                    getattr(step, do)()
+            path = journal
+            self._sync(steps)
+            for step in steps:
+                step.verify()
+            done = self._entry(change.number, ".done")
+            os.replace(self._entry(change.number, ".open"), done)
+        except Changed as error:
+            self._give_up(
+                f"{error} changed while kb was at work", "nothing was written, so run the command again", Stale
+            )
+        except OSError as error:
+            self._give_up(f"{path}: {error.strerror}", "nothing was changed")
+        except BaseException:
+            with suppress(OSError):
+                self._settle()
+            raise
+        with suppress(OSError):  # it counts by now; the next command does this
+            sync_folder(self.folder)
+            self._end(done, change)
+
+    def _compare(self, old: Files, expected: Files) -> None:
+        for path, data in expected.items():
+            if path in old and old[path] != data:
+                raise Stale(f"{path} changed while kb was at work; nothing was written, so run the command again")
+
+    def _give_up(self, reason: str, otherwise: str, kind: type[KbError] = KbError) -> NoReturn:
         """Take back a change that could not be made, and say why it could not."""
         try:
-            self._recover()
+            self._settle()
         except OSError:  # the same trouble again; the change stays open
             raise KbError(f"{reason}; the next kb command takes back what was begun") from None
-        raise KbError(f"{reason}; nothing was changed") from None
+        raise kind(f"{reason}; {otherwise}") from None
+
+    # Taking one back
 
     def undo(
-        self, skip_changed: bool = False, joined: Mapping[str, Callable[[bytes, bytes], bytes]] | None = None
+        self,
+        skip_changed: bool = False,
+        joined: Mapping[str, Callable[[bytes, bytes], bytes]] | None = None,
+        beside: Callable[[Change], Files] = lambda change: {},
     ) -> tuple[Change, list[str]]:
         """Take back the newest change; returns it and the files left alone because they were edited since. `joined`
-        says for some paths what an edited file is to hold: a function of the bytes before the change and of today's."""
+        says for some paths what an edited file is to hold: a function of the bytes before the change and of today's.
+        `beside` are further files to write with it."""
         with locked(self.root):
-            self._recover()
-            entries = sorted(self.folder.glob("*.json"))
+            self._settle_or_say()
+            entries = self._entries()
             if not entries:
                 raise KbError("nothing to undo: the journal is empty")
-            change = self._load(entries[-1])
-            now = {p: _hash(read_bytes(self.root / p)) for p in change.paths}
-            edited = [p for p in change.paths if now[p] not in (change.new[p], _hash(change.old[p]))]
-            before = change
+            change = load(entries[-1])
+            now = {path: read_bytes(self.root / inside(path)) for path in change.old}
+            writes = dict(change.old)
+            other = {p for p in change.old if hash_of(now[p]) not in (change.new[p], hash_of(change.old[p]))}
+            edited = [path for path in change.paths if path in other]
             for path in [p for p in edited if p in (joined or {})]:
                 edited.remove(path)
-                before = self._with_joined(before, path, (joined or {})[path])
+                writes[path] = (joined or {})[path](change.old[path] or b"", now[path] or b"")
             if edited and not skip_changed:
                 more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
                 raise KbError(
                     f"{edited[0]}{more} changed since `kb {change.verb}`; nothing was taken back "
                     "(kb undo --skip-changed leaves such files as they are)"
                 )
-            self._restore(before, skip=set(edited))
-            entries[-1].unlink()
+            left = other - set(joined or {}) | set(edited)
+            writes = {path: data for path, data in writes.items() if path not in left}
+            back = {said["from"]: path for path, said in change.files.items() if "from" in said}
+            was = {path: said.get("was", {}) for path, said in change.files.items()}
+            self._change("undo", {**writes, **beside(change)}, now, back, was, of=change.number)
             return change, edited
 
-    def _with_joined(self, change: Change, path: str, join: Callable[[bytes, bytes], bytes]) -> Change:
-        both = join(change.old[path] or b"", read_bytes(self.root / path) or b"")
-        return replace(change, old={**change.old, path: both})
-
     def changes(self) -> list[Change]:
-        """What can be taken back, newest first."""
-        if not (self.root / STATE / "journal").is_dir():
-            return []
-        found = (self._loaded(entry) for entry in sorted(self.folder.glob("*.json"), reverse=True))
-        return [change for change in found if change]
+        """What can be taken back, newest first, without the entries that are damaged."""
+        found = []
+        for entry in reversed(self._entries()):
+            with suppress(Damaged, FileNotFoundError):
+                found.append(load(entry))
+        return found
 
     def newest(self) -> Change | None:
         """What would be taken back next."""
-        entries = sorted((self.root / STATE / "journal").glob("*.json"))
-        return self._loaded(entries[-1]) if entries else None
+        entries = self._entries()
+        return load(entries[-1]) if entries else None
 
-    def recover(self) -> Change | None:
-        """Roll back a change whose command died half-way; what it was, if there was one. While another command is
-        writing, the open change is that one's, and nobody waits for it here."""
-        if not (self.root / STATE / "journal").is_dir() or not list(self.folder.glob("*.open")):
-            return None
+    def _entries(self, *suffixes: str) -> list[Path]:
+        """The entries with these suffixes, oldest first; no folder is made for them."""
+        folder = self.root / STATE / "journal"
+        if not folder.is_dir():
+            return []
+        found = (entry for entry in folder.iterdir() if entry.suffix in (suffixes or (".json",)))
+        return sorted(entry for entry in found if entry.stem.isdecimal())
+
+    # What a command that died has left
+
+    def recover(self) -> list[Settled]:
+        """Take back the change whose command died half-way, or bring it to its end; what was done. Where a command is
+        just writing, nothing is waited for. A KbError says what cannot be taken back, and why."""
+        if not self._entries(*_UNENDED):
+            return []
         try:
             with locked(self.root, seconds=0):
-                return self._recover()
+                return self._settle_or_say()
         except Busy:
-            return None
+            return []
 
-    def _recover(self) -> Change | None:
-        change = None
-        for entry in self.folder.glob("*.open"):
+    def _settle_or_say(self) -> list[Settled]:
+        try:
+            return self._settle()
+        except OSError as error:
+            told = f"{error.filename or self.root}: {error.strerror}"
+            raise KbError(f"{told}; a kb command was cut off, and what it had begun cannot be taken back yet") from None
+
+    def _settle(self) -> list[Settled]:
+        found = []
+        for entry in reversed(self._entries(*_UNENDED)):
             try:
-                change = self._load(entry)
-            except (ValueError, KeyError, KbError):  # it died while writing the entry: no file was touched yet
-                entry.unlink()
+                change = load(entry)
+                if leads_out(self.root, change):
+                    raise Damaged(entry)
+            except Damaged:
+                os.replace(entry, entry.with_suffix(".damaged"))
+                found.append(Settled(None, place=f"{STATE}/journal/{entry.stem}.damaged"))
                 continue
-            done = {p for p in change.paths if _hash(read_bytes(self.root / p)) == change.new[p]}
-            self._restore(change, skip=set(change.paths) - done)
-            for folder in {(self.root / p).parent for p in change.paths}:
-                for temp in folder.glob(".kb-*.tmp"):
-                    temp.unlink()
-            entry.unlink()
-        return change
-
-    def _inside(self, path: str) -> Path:
-        found, parts = self.root / path, Path(path).parts
-        if not parts or ".." in parts or Path(path).is_absolute():
-            raise KbError(f"{path} lies outside the vault", 2)
-        own = path == ".gitignore" or parts[:2] == (STATE, "trash")
-        if parts[0].startswith(".") and not own:  # .git/config runs commands, and a journal may come with a repository
-            raise KbError(f"{path} is no file that kb writes", 2)
+            if entry.suffix == ".done":
+                self._end(entry, change)
+                found.append(Settled(change, done=True))
+            else:
+                found.append(Settled(change, edited=tuple(self._take_back(entry, change))))
         return found
 
-    def _open_entry(self, verb: str, old: Mapping[str, bytes | None], writes: Mapping[str, bytes | None]) -> Path:
-        last = max((int(p.stem) for p in self.folder.iterdir() if p.stem.isdigit()), default=0)
-        entry = self.folder / f"{last + 1:08}.open"
-        record: dict[str, Any] = {
-            "schema": 1,
-            "verb": verb,
-            "when": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "files": {
-                path: {"old": None if data is None else base64.b64encode(data).decode(), "new": _hash(writes[path])}
-                for path, data in old.items()
-            },
-        }
-        write_atomic(entry, json.dumps(record).encode())
-        return entry
+    def _take_back(self, entry: Path, change: Change) -> list[str]:
+        steps = steps_of(self.root, change, {})
+        edited = [step.path for step in reversed(steps) if not step.take_back()]
+        self._drop_empty(path for path in change.old if change.old[path] is None)
+        self._sync(steps)
+        entry.unlink()
+        return sorted(edited)
 
-    def _loaded(self, entry: Path) -> Change | None:
-        """The change of an entry; None where another command has taken it away since it was named."""
-        try:
-            return self._load(entry)
-        except FileNotFoundError:
-            return None
-
-    def _load(self, entry: Path) -> Change:
-        record = json.loads(entry.read_text())
-        files = record["files"]
-        for path in files:
-            self._inside(path)
-        old = {p: None if f["old"] is None else base64.b64decode(f["old"]) for p, f in files.items()}
-        return Change(int(entry.stem), record["verb"], record["when"], old, {p: f["new"] for p, f in files.items()})
-
-    def _put(self, path: str, data: bytes | None) -> None:
-        target = self._inside(path)
-        if data is None:
-            target.unlink(missing_ok=True)
-            self._drop_empty(target.parent)
+    def _end(self, entry: Path, change: Change) -> None:
+        """Of a change that counts: remove what lay beside its files, and file it for `kb undo`."""
+        for step in steps_of(self.root, change, {}):
+            step.clean()
+        self._drop_empty(path for path, new in change.new.items() if new is None)
+        if change.of:
+            self._entry(change.of, ".json").unlink(missing_ok=True)
+            entry.unlink()
         else:
-            write_atomic(target, data)
+            os.replace(entry, entry.with_suffix(".json"))
 
-    def _drop_empty(self, folder: Path) -> None:
-        while folder != self.root and folder.parent != self.root and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+    # Entries
 
-    def _restore(self, change: Change, skip: set[str] | None = None) -> None:
-        for path, data in change.old.items():
-            if path not in (skip or set()):
-                self._put(path, data)
+    def _entry(self, number: int, suffix: str) -> Path:
+        return self.folder / f"{number:08}{suffix}"
+
+    def _write_entry(
+        self,
+        verb: str,
+        old: Files,
+        writes: Files,
+        moved: Mapping[str, str],
+        was: Mapping[str, Any],
+        of: int,
+    ) -> Change:
+        """Write down what is going to be done; the change as it reads there."""
+        last = max((int(p.stem) for p in self.folder.iterdir() if p.stem.isdecimal()), default=0)
+        entry = self._entry(last + 1, ".open")
+        write_atomic(entry, compose(self.root, verb, old, writes, moved, was, of))
+        return load(entry)
+
+    def _sync(self, steps: list[Step]) -> None:
+        for folder in sorted({folder for step in steps for folder in step.folders}):
+            sync_folder(folder)
+
+    def _drop_empty(self, paths: Iterator[str]) -> None:
+        """Folders below the vault's own that hold nothing any more."""
+        for path in paths:
+            folder = (self.root / path).parent
+            while folder != self.root and folder.parent != self.root:
+                try:
+                    folder.rmdir()
+                except OSError:  # not empty, or gone
+                    break
+                folder = folder.parent
 
     def _forget_oldest(self) -> None:
         room = _KEPT_BYTES
-        for n, entry in enumerate(sorted(self.folder.glob("*.json"), reverse=True)):
-            room -= entry.stat().st_size
-            if n and (n >= _KEPT or room < 0):
-                entry.unlink()
-        for left in self.folder.glob(".kb-*.tmp"):  # by a command that died while it wrote its entry
-            left.unlink()
+        with suppress(OSError):
+            for n, entry in enumerate(reversed(self._entries())):
+                room -= entry.stat().st_size
+                if n and (n >= _KEPT or room < 0):
+                    entry.unlink()
+            sweep(self.folder)
+            sweep(self.folder.parent)

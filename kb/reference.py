@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kb.files import write_atomic
+
 PAGE = Path(__file__).parent.parent / "notes" / "guide" / "command-line.md"
 _HEAD = """\
 ---
@@ -70,4 +72,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    write_atomic(PAGE, page().encode())

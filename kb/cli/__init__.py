@@ -36,6 +36,12 @@ def main() -> None:
     except KbError as error:
         print(f"kb: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(error.code)
+    except OSError as error:  # a disk that is full, protected or gone
+        if error.filename is None:  # Python would try once more to write the rest
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = error.filename or "what it prints"
+        print(f"kb: {where}: {error.strerror or error}; make room there, or see who may write", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("kb: interrupted; what was not yet written was left as it was", file=sys.stderr)
         sys.exit(130)

@@ -1,10 +1,11 @@
 """Verbs that mend and take back."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from kb.cli.shared import Json, app, given_root, open_library, show_lines
+from kb.cli.shared import Json, app, given_root, open_library, open_root, show_lines
 
 
 @app.command()
@@ -50,15 +51,21 @@ def undo(
     """Take back the last change of any verb: an add, a status, a rename, a whole import. Run it again to go on back."""
     from kb.library import find_root
     from kb.render import printable, table, to_json
-    from kb.verbs.undoing import as_json, lines, listed, what
+    from kb.verbs.undoing import as_json, cut_off, lines, listed, what
     from kb.verbs.undoing import undo as take_back
 
+    if list:
+        changes = listed(open_root())
+        if json:
+            print(to_json([as_json(change) for change in changes]))
+        else:
+            show_lines(table([(c.when, c.verb, what(c)) for c in changes], ("dim", "bold"), wide=2))
+        return
     root = find_root(given_root())
-    if not list:
-        change, kept = take_back(root, skip_changed)
-        told = lines(change, kept)
-        print(to_json(as_json(change, kept))) if json else show_lines(printable(line) for line in told)
-    elif json:
-        print(to_json([as_json(change) for change in listed(root)]))
-    else:
-        show_lines(table([(c.when, c.verb, what(c)) for c in listed(root)], ("dim", "bold"), wide=2))
+    told, back = cut_off(root)
+    show_lines((f"kb: {printable(line)}" for line in told), sys.stderr)
+    change, kept = back or take_back(root, skip_changed)
+    if json:
+        print(to_json(as_json(change, kept)))
+    elif not back:
+        show_lines(printable(line) for line in lines(change, kept))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.shared import Json, app, given_root, known_papers, known_recipes, show_lines
+from kb.cli.shared import Json, app, given_root, known_papers, known_recipes, open_root, show_lines
 
 
 @app.command()
@@ -65,10 +65,9 @@ def build(
     to: Annotated[Path | None, typer.Option("--to", help="The folder to write instead of site/.")] = None,
 ) -> None:
     """Write the site."""
-    from kb.library import find_root
     from kb.site.build import build as make
 
-    report = make(find_root(given_root()), strict, to)
+    report = make(open_root(), strict, to)
     print(f"{report.pages} pages in {report.seconds:.1f} s: open {report.site_dir / 'index.html'}")
 
 
@@ -79,7 +78,6 @@ def serve(
     open: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Show the site, and keep it up to date while you write."""
-    from kb.library import find_root
     from kb.site.build import serve as run
 
-    run(find_root(given_root()), host, port, open)
+    run(open_root(), host, port, open)

@@ -6,13 +6,15 @@ again at each start, an eighth of what `kb --help` takes.
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 import typer
 
 from kb.problem import KbError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kb.library import Library
     from kb.note import Note
 
@@ -38,19 +40,32 @@ def set_root(root: str | None) -> None:
     _root[0] = root
 
 
-def open_library(capturing: bool = True, near: Sequence[str] = ()) -> "Library":
-    """The vault, up to date; says so if an earlier command had died half-way or the index had to be made anew. New
-    lines of inbox.md become notes first. `near`: files that the command names."""
+def open_root(near: Sequence[str] = ()) -> "Path":
+    """The vault's root; says so if an earlier command had died half-way, and what became of its change. `near`: files
+    that the command names."""
     from kb.files import Journal
-    from kb.library import Library, find_root
-    from kb.render import progress
+    from kb.library import find_root
 
     root = find_root(given_root(), near)
-    cut_off = Journal(root).recover()
-    if cut_off:
-        from kb.verbs.undoing import done_by
+    try:
+        settled = Journal(root).recover()
+    except KbError as error:  # what only reads goes on
+        print(f"kb: {error}", file=sys.stderr)
+        return root
+    if settled:
+        from kb.render import printable
+        from kb.verbs.undoing import told
 
-        print(f"kb: {done_by(cut_off)} was cut off; what it had begun was taken back", file=sys.stderr)
+        show_lines((f"kb: {printable(told(one))}" for one in settled), sys.stderr)
+    return root
+
+
+def open_library(capturing: bool = True, near: Sequence[str] = ()) -> "Library":
+    """The vault, up to date; says so if the index had to be made anew. New lines of inbox.md become notes first."""
+    from kb.library import Library
+    from kb.render import progress
+
+    root = open_root(near)
     library = Library(root, progress)
     if library.index.rebuilt:
         print("kb: the index was damaged and has been made anew; no note was touched", file=sys.stderr)
@@ -78,9 +93,9 @@ def _captured(library: "Library") -> bool:
     return bool(told)
 
 
-def show_lines(lines: Any) -> None:
+def show_lines(lines: Any, to: TextIO | None = None) -> None:
     for line in lines:
-        print(line)
+        print(line, file=to)
 
 
 def known_ids(incomplete: str) -> list[str]:

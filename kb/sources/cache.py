@@ -45,11 +45,14 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             fd, temp = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        except OSError:
+            return
+        try:
             with os.fdopen(fd, "wb") as file:
                 file.write(json.dumps(head).encode() + b"\n" + page.body)
             os.replace(temp, self._file(key))  # no fsync: a torn file shows by its hash
-        except OSError:
-            pass
+        except OSError:  # a full disk: what was begun takes no room on it
+            _remove(Path(temp))
 
     def trim(self) -> None:
         """Forget the oldest answers until the rest fits, and what a killed command left half written."""

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kb.disk import write_all
 from kb.files import STATE, Journal, locked, read_bytes, state_dir, write_atomic
 from kb.problem import KbError, Stale
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kb.verbs.inbox_lines import Line
 
 INBOX = "inbox.md"
+SEEN = f"{STATE}/inbox.json"
 _PATIENCE = 2.0  # seconds that a command waits for another one before it leaves the inbox to the next
 
 
@@ -46,12 +48,10 @@ def capture(library: Library, today: date | None = None) -> list[str]:
         return [f"{INBOX} was left as it is: {error}"]
 
 
-def leave(root: Path, before: bytes) -> None:
-    """The lines of `before`, which were taken back into the inbox, stay there, each until somebody edits it."""
-    found = _read(root)
-    if found is not None:
-        data, stamp = found if found[0] == before else (b"", "")  # with more in it, it is looked at again
-        _remember(root, _state(root), data, stamp, _bare_lines(before))
+def left(before: bytes) -> bytes:
+    """What to remember of the lines of `before`, which are taken back into the inbox: they stay there, each until
+    somebody edits it."""
+    return _composed(before, "", _bare_lines(before))
 
 
 def joined(before: bytes, now: bytes) -> bytes:
@@ -119,8 +119,12 @@ def _commit(library: Library, writes: dict[str, bytes | None], read: dict[str, b
         Journal(root).commit(INBOX, writes, read, since=library.moment)
         late = b"" if old.closed else old.read()
     if late:
-        with open(root / INBOX, "ab") as new:
-            new.write(late)
+        fd = os.open(root / INBOX, os.O_WRONLY | os.O_APPEND)
+        try:
+            write_all(fd, late)  # in one call, which is done whole or not at all
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 # Notes
@@ -180,7 +184,7 @@ def _bare_lines(data: bytes) -> set[str]:
 
 def _state(root: Path) -> dict[str, Any]:
     try:
-        found = json.loads((root / STATE / "inbox.json").read_bytes())
+        found = json.loads((root / SEEN).read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -204,6 +208,10 @@ def _read(root: Path) -> tuple[bytes, str] | None:
     return None if data is None else (data, stamp)
 
 
+def _composed(data: bytes, stamp: str, stay: Set[str]) -> bytes:
+    return json.dumps({"stamp": stamp, "hash": _hash(data), "stay": sorted(stay)}).encode()
+
+
 def _seen(root: Path, before: dict[str, Any], left: bytes, stay: Set[str]) -> None:
     """Remember that the inbox was looked through, if it still holds what was left in it."""
     found = _read(root)
@@ -213,10 +221,9 @@ def _seen(root: Path, before: dict[str, Any], left: bytes, stay: Set[str]) -> No
 
 def _remember(root: Path, before: dict[str, Any], data: bytes, stamp: str, stay: Set[str]) -> None:
     """Write down what was seen, unless another command has done so since it was `before`."""
-    state = {"stamp": stamp, "hash": _hash(data), "stay": sorted(stay)}
     try:
         with locked(root, 0):
             if _state(root) == before:
-                write_atomic(state_dir(root) / "inbox.json", json.dumps(state).encode())
+                write_atomic(state_dir(root).parent / SEEN, _composed(data, stamp, stay))
     except (OSError, KbError):  # another command writes, or the disk is read-only: the next command looks again
         return

@@ -59,7 +59,8 @@ def rename(library: Library, name: str, new: str, keep_alias: bool = False) -> R
         if changed != data:
             read[path], writes[path] = data, changed
             done.lists.append(path)
-    Journal(library.root).commit(f"rename {note.id} {new}", writes, read, since=library.moment)
+    moved = {done.path: note.path}
+    Journal(library.root).commit(f"rename {note.id} {new}", writes, read, moved, since=library.moment)
     done.hints = [] if keep_alias else list(_left(library, note, new))
     return done
 

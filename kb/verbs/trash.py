@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kb.files import Journal, read_bytes, state_dir, write_atomic
+from kb.files import STATE, Journal, read_bytes
 from kb.library import Library
 from kb.links import Link, link_name
 from kb.note import Note
@@ -50,13 +49,9 @@ def remove(library: Library, notes: Sequence[Note]) -> Removed:
         done.links += [(source, link) for source, link in library.index.links_to(path) if source not in paths]
         done.parts += [source for source in _parts(library, path) if source not in paths]
     folder = _new_folder(library.root)
-    try:
-        for path, data in read.items():
-            write_atomic(folder / path, data or b"")
-        Journal(library.root).commit(f"rm {' '.join(Path(p).stem for p in paths)}", dict.fromkeys(paths), read)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    kept = {f"{folder}/{path}": data for path, data in read.items()}
+    verb = f"rm {' '.join(Path(path).stem for path in paths)}"
+    Journal(library.root).commit(verb, kept | dict.fromkeys(paths), read | dict.fromkeys(kept))
     return done
 
 
@@ -68,7 +63,7 @@ def as_json(done: Removed) -> dict[str, Any]:
 
 def thrown(root: Path) -> Iterator[Thrown]:
     """What lies in the trash and is not in the vault again, newest first."""
-    trash = root / ".kb" / "trash"
+    trash = root / STATE / "trash"
     for folder in sorted(trash.iterdir() if trash.is_dir() else (), reverse=True):
         for file in sorted(folder.rglob("*.md")):
             path = file.relative_to(folder).as_posix()
@@ -101,11 +96,10 @@ def _parts(library: Library, path: str) -> list[str]:
     return [source for source, part in named if library.index.resolve(part) == path]
 
 
-def _new_folder(root: Path) -> Path:
-    trash = state_dir(root) / "trash"
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+def _new_folder(root: Path) -> str:
+    """The path of a folder in the trash that is not there yet."""
+    trash = f"{STATE}/trash/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     n = 1
-    while (folder := trash / (f"{stamp}.{n:03}" if n > 1 else stamp)).exists():
+    while (root / (folder := f"{trash}.{n:03}" if n > 1 else trash)).exists():
         n += 1
-    folder.mkdir(parents=True)
     return folder

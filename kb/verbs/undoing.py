@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kb.files import Change, Journal, locked
+from kb.files import Change, Journal, Settled
 from kb.problem import KbError
-from kb.verbs.capture import INBOX, joined, leave
+from kb.verbs.capture import INBOX, SEEN, joined, left
 
 _NAMED = 5  # notes or files that a message names
 
@@ -17,11 +17,33 @@ def undo(root: Path, skip_changed: bool = False) -> tuple[Change, list[str]]:
     """Take back the newest change; returns it and the files left alone because they were edited since. Lines that come
     back to inbox.md stay there until somebody edits them."""
     _keep_vault(root)
-    with locked(root):  # no command looks at the inbox before it is known which lines stay
-        change, kept = Journal(root).undo(skip_changed, {INBOX: joined})
-        if change.verb == INBOX and INBOX not in kept:
-            leave(root, change.old[INBOX] or b"")
-    return change, kept
+    return Journal(root).undo(skip_changed, {INBOX: joined}, _beside)
+
+
+def _beside(change: Change) -> dict[str, bytes | None]:
+    return {SEEN: left(change.old[INBOX] or b"")} if change.verb == INBOX else {}
+
+
+def cut_off(root: Path) -> tuple[list[str], tuple[Change, list[str]] | None]:
+    """Settle what a command that died has left: what to say of it, and the change that was taken back with it. Then
+    nothing is left to take back of what a person means who undoes a command that was cut off."""
+    settled = Journal(root).recover()
+    back = None
+    for one in settled:
+        if one.change and one.done == bool(one.change.of):
+            back = one.change, list(one.edited)
+    return [told(one) for one in settled], back
+
+
+def told(settled: Settled) -> str:
+    """What became of a change whose command died."""
+    change = settled.change
+    if change is None:
+        return f"a kb command was cut off, and what it wrote down is damaged ({settled.place}); look at what git says"
+    if settled.done:
+        return f"{done_by(change)} was cut off when all was done" + ("" if change.of else "; `kb undo` takes it back")
+    but = f", but for what was written since: {', '.join(settled.edited)}" if settled.edited else ""
+    return f"{done_by(change)} was cut off; what it had begun was taken back{but}"
 
 
 def _keep_vault(root: Path) -> None:

@@ -30,6 +30,7 @@ def init(folder: Path, today: date | None = None, notes: Path | None = None) -> 
     and nothing is written into it."""
     if folder.exists() and not folder.is_dir():
         raise KbError(f"{folder} is a file; name a folder", 2)
+    Journal(folder).recover()  # of an init that was cut off
     if (folder / "mkdocs.yml").exists() and (folder / "notes").is_dir():
         raise KbError(f"{folder} is a vault already; `kb status` shows what is in it", 2)
     day = (today or date.today()).isoformat()
@@ -47,7 +48,7 @@ def init(folder: Path, today: date | None = None, notes: Path | None = None) -> 
             _link(folder, notes)
             files = {path: text for path, text in files.items() if not path.startswith("notes/")}
         new = {path: text.encode() for path, text in files.items() if not (folder / path).exists()}
-        Journal(folder).commit("init", new, {})
+        Journal(folder).commit("init", new, dict.fromkeys(new))
     except OSError as error:
         raise KbError(f"{error.filename or folder}: {error.strerror}; name a folder that you may write to") from None
     return sorted(new)
@@ -60,6 +61,8 @@ def _link(folder: Path, notes: Path) -> None:
         raise KbError(f"{notes} is no folder; name the one that holds your notes", 2)
     if folder.resolve().is_relative_to(there):
         raise KbError(f"{folder} lies in {notes}, whose link would lead back into itself; choose a folder elsewhere", 2)
+    if (folder / "notes").is_symlink() and (folder / "notes").resolve() == there:
+        return
     if (folder / "notes").exists():
         raise KbError(f"{folder / 'notes'} is there already; choose an empty folder", 2)
     (folder / "notes").symlink_to(there, target_is_directory=True)

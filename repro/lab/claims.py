@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from repro.lab.cache import settle
 from repro.lab.provenance import source_hash
 
 Metrics = Mapping[str, float]
@@ -191,7 +192,7 @@ def main(paper: str, claims: Sequence[Claim], home: Path, args: Sequence[str] | 
     text = json.dumps({"schema": SCHEMA, "paper": paper, "claims": rows}, indent=1, ensure_ascii=False) + "\n"
     results = home / "results.json"
     if not given.check:
-        results.write_text(text, "utf-8")
+        _put(results, text.encode())
     elif not results.is_file() or results.read_text("utf-8") != text:
         sys.exit(f"{results} does not follow from the runs; `python -m repro.{paper}.claims` writes it anew")
 
@@ -201,11 +202,27 @@ def keep(out: Path, runs: Path) -> None:
     record = json.loads((out / "record.json").read_text("utf-8"))
     if not record["done"]:
         sys.exit(f"{out} is not finished; run its command again")
-    name = f"{record['recipe']}-s{record['config'].get('seed', 0)}"
+    lacking = [name for name in record["figures"] if not (out / name).is_file()]
+    if lacking:
+        sys.exit(f"{out / lacking[0]} is not there; run the command of {out} again in another folder")
     runs.mkdir(parents=True, exist_ok=True)
-    shutil.copy(out / "record.json", runs / f"{name}.json")
-    for figure in record["figures"]:
-        shutil.copy(out / figure, runs / figure)
+    for figure in record["figures"]:  # before the record that names them
+        _put(runs / figure, (out / figure).read_bytes())
+    name = f"{record['recipe']}-s{record['config'].get('seed', 0)}"
+    _put(runs / f"{name}.json", (out / "record.json").read_bytes())
+
+
+def _put(path: Path, data: bytes) -> None:
+    """All of it or the old file."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            settle(file)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        sys.exit(f"{path}: {error.strerror}; it is as it was")
 
 
 def found_runs(folder: Path) -> Runs:

@@ -4,12 +4,14 @@ in model.safetensors, whole or in shards. Tensors that stand apart there (q, k, 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from repro.lab.cache import write
 from repro.lab.transformer import Decoder, Shape
 
 _OF_BLOCK = {
@@ -146,5 +148,7 @@ def save(decoder: Decoder, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # contiguous copies: the parts of one matrix share its memory, which safetensors refuses
     tensors = {name: tensor.clone().contiguous() for name, tensor in _tensors(decoder)}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config_of(decoder), indent=2) + "\n", "utf-8")
+    part = folder / "model.safetensors.part"
+    save_file(tensors, part, metadata={"format": "pt"})
+    os.replace(part, folder / "model.safetensors")
+    write(folder / "config.json", json.dumps(config_of(decoder), indent=2) + "\n")

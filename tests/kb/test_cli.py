@@ -361,9 +361,10 @@ def test_broken_files_stop_no_verb(make_vault: Vault, run_kb: Run) -> None:
 
 def test_a_command_that_was_cut_off_is_taken_back_by_the_next(root: Path, run_kb: Run) -> None:
     code = (
-        "import os, sys; from kb.cli import main; true = os.replace\n"
-        "def deadly(a, b):\n    true(a, b)\n    if str(b).endswith('unet.md'): os._exit(9)\n"
-        "os.replace = deadly; sys.argv = ['kb', 'status', 'kind:paper', 'dropped']; main()"
+        "import os, sys, kb.steps as steps; from kb.cli import main; true = steps.exchange\n"
+        "def deadly(a, b):\n    true(a, b) or os.replace(a, b)\n    if str(b).endswith('unet.md'): os._exit(9)\n"
+        "    return True\n"
+        "steps.exchange = deadly; sys.argv = ['kb', 'status', 'kind:paper', 'dropped']; main()"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 9
     assert "status: dropped" in (root / "notes/papers/unet.md").read_text()

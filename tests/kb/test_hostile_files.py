@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import socket
@@ -181,9 +182,34 @@ def test_a_journal_that_others_wrote_writes_nothing_elsewhere(make_vault: Vault,
     assert done.returncode == 0 and "Fine" in done.stdout and not left.exists()
     entry(root, "json", **{"notes/papers/y.md": "owned", path: "owned"})
     done = run_kb(root, "undo")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1 and "00000001.json is damaged" in done.stderr
     found = [p for p in root.parent.rglob("*") if p.is_file() and p.read_bytes() == b"owned"]
     assert found == [] and not Path("/tmp/kb-evil").exists()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"token": "x/../../../../evil"},
+        {"files": {"notes/papers/x.md": {"file": "../evil"}}},
+        {"files": {"notes/papers/x.md": {"file": "/tmp/kb-evil"}}},
+        {"files": {"notes/papers/y.md": {"old": None, "from": "../evil"}}},
+    ],
+)
+def test_a_cut_off_change_that_others_wrote_is_put_aside(make_vault: Vault, run_kb: Run, more: dict[str, Any]) -> None:
+    root = make_vault({"papers/x.md": FINE})
+    evil = root.parent / "evil"
+    evil.write_text(FINE)
+    file = entry(root, "open", **{"notes/papers/x.md": "owned"})
+    record = json.loads(file.read_text())
+    new = hashlib.sha256(FINE.encode()).hexdigest()
+    record["files"] = {"notes/papers/x.md": {"old": base64.b64encode(b"owned").decode(), "new": new}}
+    for path, said in more.get("files", {}).items():
+        record["files"].setdefault(path, {"old": None, "new": new}).update(said)
+    file.write_text(json.dumps(record | {key: value for key, value in more.items() if key != "files"}))
+    done = run_kb(root, "list")
+    assert done.returncode == 0 and "00000001.damaged" in done.stderr
+    assert evil.read_text() == FINE and (root / "notes/papers/x.md").read_text() == FINE
 
 
 def test_a_journal_of_our_own_is_taken_back(make_vault: Vault) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kb.verbs.capture
-from kb.files import Journal
+from kb.files import Change, Journal
 from kb.library import Library
 from kb.note import Note
 from kb.verbs.capture import capture, waits
@@ -169,19 +169,18 @@ def test_bytes_that_are_no_text_stay(root: Path) -> None:
 
 def test_what_is_appended_while_kb_writes_is_not_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a program that had the old file open, and by one that came between reading and writing."""
-    true = Journal._put
+    true = Journal._end
     with open(root / "inbox.md", "a") as phone:
         phone.write("One\n")
         phone.flush()
 
-        def slow(self: Journal, path: str, data: bytes | None) -> None:
-            if path == "inbox.md":
-                phone.write("Late\n")
-                phone.flush()
-            true(self, path, data)
+        def slow(self: Journal, entry: Path, change: Change) -> None:
+            phone.write("Late\n")
+            phone.flush()
+            true(self, entry, change)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Journal, "_put", slow)
+            patch.setattr(Journal, "_end", slow)
             assert take(root) == ["inbox.md:1: added notes/papers/one.md: One"]
     assert left(root) == "Late\n"
 
