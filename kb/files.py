@@ -32,6 +32,7 @@ _KEPT = 50  # changes that can be taken back
 _KEPT_BYTES = 256 * 1024 * 1024  # that their entries may take up; the newest change is kept whatever its size
 PATIENCE = 60.0  # seconds to wait for another command, which may be writing a large import
 _POLL = 0.01  # seconds between two looks at the lock
+_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _UNENDED = (".open", ".done")
 
 
@@ -64,14 +65,19 @@ def read_bytes(path: Path) -> bytes | None:
 def read_regular(path: Path | str, most: int = -1) -> bytes:
     """The bytes of a file, of which there are at most `most` if that is given; an OSError for a larger one, and for a
     pipe, a socket or a device, whose reading might never end."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(fd, "rb") as file:
+    fd = os.open(path, _TO_READ)
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
         if 0 <= most < found.st_size:
             raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB")
-        return file.read()
+        parts = [os.read(fd, found.st_size + 1)]
+        while parts[-1]:
+            parts.append(os.read(fd, 1 << 20))
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 @contextmanager

@@ -33,14 +33,14 @@ _SMALL_WORDS = {
 _WEIGHTS = "10.0, 5.0, 3.0, 1.0"
 _LINK = "target, line, heading, label, embed, wiki, start, stop"
 _DAMAGE = re.compile("malformed|not a database|no such table|disk I/O|unable to open|readonly|vtable")
-_TEXTS = re.compile(r"\b(?:texts|fts)\b")
+_TEXTS = re.compile(r"\b(?:texts|fts|links|problems)\b")
 _TRIES = 3  # generations of an index that one command tries before it reads the notes in memory
 
 SORTS = {
-    "added": "added = '', added DESC, id", "year": "year IS NULL, year DESC, id", "title": "title COLLATE NOCASE, id",
-    "started": "started = '', started DESC, id", "finished": "finished = '', finished DESC, id", "id": "id",
+    "added": "added DESC, id", "year": "year DESC, id", "title": "title COLLATE NOCASE, id",
+    "started": "started DESC, id", "finished": "finished DESC, id", "id": "id",
     "status": "status = '', instr(' reading to-read inbox read dropped ', ' ' || status || ' '), id",
-    "rating": "rating IS NULL, rating DESC, id",
+    "rating": "rating DESC, id",
     "author": "author_hay = '', author_hay, id",
 }  # fmt: skip
 

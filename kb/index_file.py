@@ -54,6 +54,7 @@ INSERT INTO fts(fts, rank) VALUES('hashsize', 16777216);
 _INDEXES = """
 CREATE UNIQUE INDEX IF NOT EXISTS notes_path ON notes(path);
 CREATE INDEX IF NOT EXISTS notes_id ON notes(id);
+CREATE INDEX IF NOT EXISTS notes_listed ON notes(added DESC, id, status, kind, year, authors, title);
 CREATE INDEX IF NOT EXISTS tags_n ON tags(n);
 CREATE INDEX IF NOT EXISTS names_name ON names(name, rank);
 CREATE INDEX IF NOT EXISTS names_n ON names(n);
@@ -247,24 +248,31 @@ def _remove(db: sqlite3.Connection, path: str) -> None:
 
 
 def _put(db: sqlite3.Connection, notes: Iterable[_Parsed]) -> None:
-    from kb.index_rows import COLUMNS, rows
+    from kb.index_rows import rows
 
     (last,) = db.execute("SELECT coalesce(max(n), 0) FROM notes").fetchone()
+    _insert(db, (made for n, (note, problems) in enumerate(notes, last + 1) for made in rows(n, note, problems)))
+
+
+def _insert(db: sqlite3.Connection, made: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> dict[str, Any]:
+    """Write rows, by table; returns them."""
+    from kb.index_rows import COLUMNS
+
     found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in COLUMNS}
-    for n, (note, problems) in enumerate(notes, last + 1):
-        for table, made in rows(n, note, problems):
-            found[table] += made
+    for table, more in made:
+        found[table] += more
     for table, width in COLUMNS.items():
         db.executemany(f"INSERT INTO {table} VALUES({','.join('?' * width)})", found[table])
+    return found
 
 
 def _read(root: Path, paths: Iterable[str]) -> Iterator[_Parsed]:
     """The notes at some paths. What cannot be read is an empty note with a Problem; what is gone by now is none."""
-    from kb.note import LARGEST, Note, parse_note
+    from kb.note import LARGEST, Note, parse_front
 
     for path in paths:
         try:
-            yield parse_note(read_regular(f"{root}/{path}", LARGEST), path)
+            yield parse_front(read_regular(f"{root}/{path}", LARGEST), path)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -272,7 +280,7 @@ def _read(root: Path, paths: Iterable[str]) -> Iterator[_Parsed]:
             yield Note(Path(path).stem, path, {}, ""), [Problem(path, 0, "unreadable", said, "look what it is")]
 
 
-# The texts: what a search and the sentences around links need, and most commands do without
+# The texts and their links: what searches, checks and pages need, and most commands do without
 
 
 def is_pending(db: sqlite3.Connection) -> bool:
@@ -283,29 +291,26 @@ def is_pending(db: sqlite3.Connection) -> bool:
 def take_in_texts(db: sqlite3.Connection, root: Path, progress: Progress) -> None:
     """Read the texts of the notes that are new to the index. A note that changed since then is read anew by the next
     command, text and all."""
+    from kb.index_rows import for_search
+
     with _writing(db):
         waiting = {row[1]: row for row in db.execute("SELECT * FROM pending")}
         paths = iter(progress(list(waiting), len(waiting)))
         while chunk := list(islice(paths, _CHUNK)):
-            _put_texts(db, [_text(root, *waiting[path]) for path in chunk])
+            found = _insert(db, (made for path in chunk for made in _text(root, *waiting[path])))
+            words = [(n, *map(for_search, words)) for n, *words in found["texts"]]
+            db.executemany("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?, ?, ?, ?, ?)", words)
         db.execute("DELETE FROM pending")
 
 
-def _text(root: Path, n: int, path: str, title: str, names: str, tags: str) -> tuple[int, str, str, str, str]:
+def _text(root: Path, n: int, path: str, *known: str) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
     from kb.frontmatter import split
-    from kb.index_rows import no_nul
+    from kb.index_rows import text_rows
     from kb.note import LARGEST
 
     try:
         data = read_regular(f"{root}/{path}", LARGEST)
     except OSError:  # gone, or a Problem already
         data = b""
-    return n, title, names, tags, no_nul(split(data.decode("utf-8", "replace")).body)
-
-
-def _put_texts(db: sqlite3.Connection, texts: list[tuple[int, str, str, str, str]]) -> None:
-    from kb.index_rows import for_search
-
-    db.executemany("INSERT INTO texts VALUES(?, ?, ?, ?, ?)", texts)
-    words = [(n, *map(for_search, words)) for n, *words in texts]
-    db.executemany("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?, ?, ?, ?, ?)", words)
+    front = split(data.decode("utf-8", "replace"))
+    return text_rows(n, path, front.body, front.body_line, known)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kb.duplicates import names as work_names
 from kb.ids import fold
 from kb.names import link_key, name_key
-from kb.note import Note, shown_authors
+from kb.note import Note, links_in, shown_authors
 from kb.problem import Problem
 
 COLUMNS = {
-    "notes": 18, "tags": 2, "names": 3, "sources": 2, "works": 2, "fields": 3, "links": 10, "problems": 7, "pending": 5,
+    "notes": 18, "tags": 2, "names": 3, "sources": 2, "works": 2, "fields": 3, "problems": 7, "pending": 5,
+    "links": 10, "texts": 5,
 }  # fmt: skip
 FIELDS = ("part_of", "repro", "cite", "incomplete")  # keys that are asked for over the whole vault, and few notes have
 _NOT_ASCII = re.compile("[^\\x00-\\x7f]+")
@@ -23,15 +24,14 @@ _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def rows(n: int, note: Note, problems: list[Problem]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """The rows of a note and of what is wrong in it, by table."""
+    """The rows of a note and of what is wrong in it, by table; those of its text come later."""
     yield "notes", [_note(n, note)]
     yield "tags", [(n, fold(tag)) for tag in note.tags]
     yield "names", [(name, rank, n) for name, rank in _names(note)]
     yield "sources", [(token, n) for token in {source.token for source in note.sources()}]
     yield "works", [(name, n) for name in work_names(note.meta)]
     yield "fields", [(key, str(note.meta[key]), n) for key in FIELDS if note.meta.get(key)]
-    yield "links", list(_links(n, note))
-    yield "problems", [(n, p.line, p.check, p.message, p.hint, p.level, p.fixable) for p in problems]
+    yield "problems", [problem_row(n, problem) for problem in problems]
     known_as = " ".join([note.id, *note.aliases, *note.authors])
     yield "pending", [(n, note.path, note.title, known_as, " ".join(note.tags))]
 
@@ -52,10 +52,25 @@ def _names(note: Note) -> list[tuple[str, int]]:
     return [(key, rank) for name, rank in ranked if (key := name_key(name))]
 
 
-def _links(n: int, note: Note) -> Iterator[tuple[Any, ...]]:
-    for k in note.links:
-        if k.target:
-            yield n, link_key(k, note.path), k.target, k.line, k.heading, k.label, k.embed, k.wiki, k.start, k.end
+def text_rows(
+    n: int, path: str, body: str, first_line: int, known: Sequence[str]
+) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """The rows of a note's text, by table; `known` is what else is searched: its title, names and tags."""
+    links, problems = links_in(body, first_line, path)
+    yield (
+        "links",
+        [
+            (n, link_key(k, path), k.target, k.line, k.heading, k.label, k.embed, k.wiki, k.start, k.end)
+            for k in links
+            if k.target
+        ],
+    )
+    yield "problems", [problem_row(n, problem) for problem in problems]
+    yield "texts", [(n, *known, no_nul(body))]
+
+
+def problem_row(n: int, p: Problem) -> tuple[Any, ...]:
+    return n, p.line, p.check, p.message, p.hint, p.level, p.fixable
 
 
 def for_search(text: str) -> str:

@@ -293,6 +293,22 @@ def folder_kind(path: str) -> str:
 
 def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
     """A file's bytes -> its note and what is wrong with it. `path` is relative to the root, with forward slashes."""
+    note, problems = parse_front(data, path)
+    links, more = links_in(note.body, note.body_line, path)
+    return Note(note.id, path, note.meta, note.body, note.body_line, links), problems + more
+
+
+def links_in(body: str, first_line: int, path: str) -> tuple[tuple[Link, ...], list[Problem]]:
+    """The links of a note's text, which begins at a line of its file, and what is wrong with them."""
+    links = tuple(islice(find_links(body, first_line), _MOST_LINKS + 1))
+    if len(links) <= _MOST_LINKS:
+        return links, []
+    message = f"more than {_MOST_LINKS} links; those from here on are not followed"
+    return links[:-1], [Problem(path, links[-2].line, "link", message, "divide the note", "warning")]
+
+
+def parse_front(data: bytes, path: str) -> tuple[Note, list[Problem]]:
+    """`parse_note` without the links."""
     text, problems = _decode(data, path)
     front = frontmatter.split(text)
     raw, lines, faults = frontmatter.read(front, TEXT_KEYS)
@@ -313,12 +329,7 @@ def parse_note(data: bytes, path: str) -> tuple[Note, list[Problem]]:
     if not _ID.fullmatch(stem) and slug(stem, 250) != stem.lower() and meta.get("kind") != PAGE:
         hint = f"name it {slug(stem, 250)}.md"
         problems.append(Problem(path, 0, "id", f"the file name '{stem}' is no id of a-z, 0-9 and -", hint, "warning"))
-    links = tuple(islice(find_links(front.body, front.body_line), _MOST_LINKS + 1))
-    if len(links) > _MOST_LINKS:
-        links = links[:-1]
-        message = f"more than {_MOST_LINKS} links; those from here on are not followed"
-        problems.append(Problem(path, links[-1].line, "link", message, "divide the note", "warning"))
-    return Note(stem, path, meta, front.body, front.body_line, links), problems
+    return Note(stem, path, meta, front.body, front.body_line), problems
 
 
 def _decode(data: bytes, path: str) -> tuple[str, list[Problem]]:

@@ -66,18 +66,23 @@ def table(rows: Sequence[Sequence[str]], styles: Sequence[str] = (), wide: int =
     if not rows:
         return
     on_terminal = is_terminal()
-    columns = [[printable(cell) for cell in column] for column in zip(*rows, strict=True)]
-    widths = [max(map(width, column)) for column in columns]
+    columns = [_printable(column) for column in zip(*rows, strict=True)]
+    widths = [max(map(len if "".join(column).isascii() else width, column)) for column in columns]
     if on_terminal and wide >= 0:
         room = shutil.get_terminal_size((100, 24)).columns - sum(widths) - 2 * (len(widths) - 1)
         widths[wide] = max(20, widths[wide] + min(0, room))
         columns = [[cut(c, size) for c in column] for column, size in zip(columns, widths, strict=True)]
     for n, (column, size) in enumerate(zip(columns, widths, strict=True)):
         name = styles[n] if on_terminal and n < len(styles) else ""
-        columns[n] = [
-            style(padded(c, size), c.strip() if name == "=" else name) if name else padded(c, size) for c in column
-        ]
+        filled = [padded(c, size) for c in column] if n + 1 < len(columns) else column
+        columns[n] = (
+            [style(f, c if name == "=" else name) for f, c in zip(filled, column, strict=True)] if name else filled
+        )
     yield from ("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+
+def _printable(column: Sequence[str]) -> list[str]:
+    return list(column) if "".join(column).isprintable() else [printable(cell) for cell in column]
 
 
 def padded(text: str, columns: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kb.problem import KbError
@@ -15,6 +16,7 @@ from kb.problem import KbError
 _TICK_NS = 50_000_000  # a file may change again within the same stamp: the kernel's clock has ticks of 1 to 10 ms
 _COARSE_NS = 2_500_000_000  # where a disk keeps whole seconds (FAT: two)
 _SECOND_NS = 1_000_000_000
+_POSIX = os.name == "posix"  # elsewhere ctime is when a file was made
 _AHEAD_NS = 3600 * _SECOND_NS  # later than this a file was not touched just now: the clock was set back since
 
 Stamps = dict[str, str]  # folder -> its notes, `name/stamp` each, sorted and joined by NUL: no name holds either sign
@@ -27,15 +29,42 @@ def scan(root: Path, now: int) -> Stamps:
     folders = ["notes"]
     while folders:
         folder = folders.pop()
-        stamps = []
-        for entry in _entries(root, folder):
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(f"{folder}/{entry.name}")
-            elif entry.name.endswith(".md") and (stamp := _stamp(entry, now)) is not None:
-                stamps.append(f"{entry.name}/{stamp}")
+        with _opened(root / folder, folder == "notes") as place:
+            stamps = []
+            for entry in os.scandir(place) if place else ():
+                name = entry.name
+                if name[0] == "." or not (name.isascii() or _is_unicode(name)):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{folder}/{name}")
+                elif name[-3:] == ".md":
+                    try:
+                        stamps.append(f"{name}/{_stamp(entry.stat(), now)}")
+                    except OSError:  # a link that leads nowhere
+                        continue
         if stamps:
             found[folder] = "\0".join(sorted(stamps))
     return found
+
+
+@contextmanager
+def _opened(folder: Path, must: bool) -> Iterator[int | str]:
+    """What scandir takes for a folder: its descriptor, below which files are found in a step; elsewhere its path.
+    Nothing where it cannot be read."""
+    if os.scandir not in os.supports_fd:
+        yield str(folder)
+        return
+    try:
+        fd = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError as error:
+        if must:
+            raise KbError(f"{folder}: {error.strerror}; `kb init` makes a vault") from None
+        yield ""
+        return
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def scan_again(root: Path, stamps: Stamps, notes: Iterable[str], now: int) -> Stamps:
@@ -45,28 +74,14 @@ def scan_again(root: Path, stamps: Stamps, notes: Iterable[str], now: int) -> St
         folder, _, name = path.rpartition("/")
         inside = _by_name(found.get(folder, ""))
         file = root / path
-        stamp = None if file.is_dir() and not file.is_symlink() else _stamp(file, now)
-        if stamp is None:
-            inside.pop(name, None)
-        else:
-            inside[name] = stamp
+        inside.pop(name, None)
+        if file.is_symlink() or not file.is_dir():
+            with suppress(OSError):
+                inside[name] = _stamp(file.stat(), now)
         found[folder] = "\0".join(sorted(f"{name}/{stamp}" for name, stamp in inside.items()))
         if not inside:
             del found[folder]
     return found
-
-
-def _entries(root: Path, folder: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        entries = list(os.scandir(root / folder))
-    except OSError as error:
-        if folder == "notes":
-            raise KbError(f"{root / folder}: {error.strerror}; `kb init` makes a vault") from None
-        return
-    for entry in entries:
-        name = entry.name
-        if name[0] != "." and (name.isascii() or _is_unicode(name)):
-            yield entry
 
 
 def unnamed(root: Path) -> list[str]:
@@ -89,15 +104,12 @@ def _is_unicode(name: str) -> bool:
         return False
 
 
-def _stamp(entry: os.DirEntry[str] | Path, now: int) -> str | None:
-    try:
-        s = entry.stat()
-    except OSError:  # a link that leads nowhere
-        return None
-    touched = s.st_ctime_ns if os.name == "posix" else s.st_mtime_ns
-    if is_racy(touched, now):
+def _stamp(s: os.stat_result, now: int) -> str:
+    changed, touched = s.st_mtime_ns, s.st_ctime_ns
+    when = touched if _POSIX else changed
+    if now - _COARSE_NS < when < now + _AHEAD_NS and is_racy(when, now):
         return ""
-    return f"{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_size}:{s.st_ino}"
+    return f"{changed}:{touched}:{s.st_size}:{s.st_ino}"
 
 
 def is_racy(touched: int, now: int) -> bool:

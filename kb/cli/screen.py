@@ -19,7 +19,8 @@ class Screen:
             reconfigure(errors="replace")  # a letter that the terminal lacks is no traceback
 
     def write(self, text: str) -> int:
-        self.stream.write(text if text.isascii() and text.isprintable() else harmless(text, self.stream.isatty()))
+        plain = text.isascii() and text.replace("\n", "").isprintable()
+        self.stream.write(text if plain else harmless(text, self.stream.isatty()))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

@@ -6,6 +6,7 @@ again at each start, an eighth of what `kb --help` takes.
 
 import sys
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 import typer
@@ -28,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Papers you can run: notes on papers, talks, courses, posts and code; listed, searched, checked and linked.",
 )
+_AT_ONCE = 500  # lines
 _root: list[str | None] = [None]
 
 
@@ -94,8 +96,10 @@ def _captured(library: "Library") -> bool:
 
 
 def show_lines(lines: Any, to: TextIO | None = None) -> None:
-    for line in lines:
-        print(line, file=to)
+    """Each on a line; many are written at once, since ten thousand are."""
+    left = iter(lines)
+    while some := list(islice(left, _AT_ONCE)):
+        print("\n".join(some), file=to)
 
 
 def known_ids(incomplete: str) -> list[str]:
