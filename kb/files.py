@@ -72,10 +72,10 @@ def read_regular(path: Path | str, most: int = -1) -> bytes:
             raise OSError(errno.EINVAL, "it is no regular file")
         if 0 <= most < found.st_size:
             raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB")
-        parts = [os.read(fd, found.st_size + 1)]
-        while parts[-1]:
-            parts.append(os.read(fd, 1 << 20))
-        return b"".join(parts)
+        data = os.read(fd, found.st_size + 1)
+        while len(data) > found.st_size and (more := os.read(fd, 1 << 20)):  # it has grown
+            data += more
+        return data
     finally:
         os.close(fd)
 

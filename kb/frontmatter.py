@@ -11,18 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from kb.problem import KbError
 from kb.scalars import key_block, scalar
 from kb.simple_yaml import read_simple
 from kb.traps import Fault, key_of, lost, misread, parts
 
-LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _LIMIT = 256 * 1024  # characters; front matter beyond this is a mistake or an attack
-_DEEPEST = 20  # levels of lists and mappings: the C loader's stack ends somewhere
 _NULL = re.compile(r":[ \t]+(?:null|Null|NULL|~)[ \t]*(?:\r?$|[ \t]#)", re.M)
-_COSTLY = re.compile(r"[&*]|^ {40}|(?:[-?:][ \t]+){20}", re.M)
 
 
 @dataclass
@@ -45,7 +40,12 @@ def split(text: str) -> FrontMatter:
     if text[len(bom) : at].rstrip() != "---":
         return FrontMatter(bom, [], "", text[len(bom) :], 1)
     opening = text[:at]
-    lines: list[str] = []
+    end = text.find("\n---\n", at)
+    head = text[at : end + 1]
+    if end > 0 and not head.startswith(("---", "...")) and "\n---" not in head and "\n..." not in head:
+        lines = [f"{line}\n" for line in head[:-1].split("\n")]
+        return FrontMatter(opening, lines, "---\n", text[end + 5 :], len(lines) + 3)
+    lines = []
     while at < len(text):
         end = text.find("\n", at) + 1 or len(text)
         line = text[at:end]
@@ -79,6 +79,8 @@ def read_yaml(
     front: FrontMatter, text_keys: Collection[str] = ()
 ) -> tuple[dict[str, Any], dict[str, int], list[Fault]]:
     """What `read` does with whatever is not simple."""
+    from kb.yaml_text import YAMLError, load
+
     source = "".join(front.lines)
     if len(source) > _LIMIT:
         begun = source[:_LIMIT].splitlines(keepends=True)[:1000]
@@ -89,7 +91,7 @@ def read_yaml(
     where = dict(keys)
     try:
         found = load(source)
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         faults.append(_yaml_fault(error, source, front.lines))
         return _salvage(front.lines), where, faults
     if found is None or found == "":
@@ -133,36 +135,13 @@ def without_spare(lines: list[str], key: str) -> list[str]:
     return lines
 
 
-class _Refused(yaml.MarkedYAMLError):
-    """Good YAML that kb does not read."""
-
-
-def load(source: str) -> Any:
-    """YAML with every scalar as text. Aliases and deep nesting, by which a small file can take all memory or end the
-    process, are errors like any other."""
-    guard(source)
-    return yaml.load(source, LOADER)
-
-
-def guard(source: str) -> None:
-    """Refuse what load does not read."""
-    if not _COSTLY.search(source) and source.count("[") + source.count("{") <= _DEEPEST:
-        return
-    depth = 0
-    event: Any
-    for event in yaml.parse(source, LOADER):
-        if getattr(event, "anchor", None):
-            raise _Refused(problem="uses YAML anchors (& or *)", problem_mark=event.start_mark)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise _Refused(problem=f"is more than {_DEEPEST} levels deep", problem_mark=event.start_mark)
-
-
-def _yaml_fault(error: yaml.YAMLError, source: str, lines: list[str]) -> Fault:
+def _yaml_fault(error: Exception, source: str, lines: list[str]) -> Fault:
     mark = getattr(error, "problem_mark", None)  # its `line` counts line ends that no editor counts
     place = mark.index if mark is not None else getattr(error, "position", 0)
     at = max(0, min(source.count("\n", 0, place), len(lines) - 1))
-    if isinstance(error, _Refused):
+    from kb.yaml_text import Refused
+
+    if isinstance(error, Refused):
         message = f"the front matter {error.problem}, which kb does not read"
         return Fault(at + 2, "yaml", message, "quote the value, or write it out")
     told = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).splitlines()[0]
@@ -185,9 +164,11 @@ def _salvage(lines: list[str]) -> dict[str, Any]:
 
 
 def _inline_list(value: str) -> Any:
+    from kb.yaml_text import YAMLError, load
+
     try:
         return load(value)
-    except yaml.YAMLError:
+    except YAMLError:
         return value
 
 
@@ -228,15 +209,16 @@ def _refuse_unread(lines: list[str], changes: Mapping[str, object]) -> None:
 def _verify(old: list[str], new: list[str], changes: Mapping[str, object]) -> None:
     """Line by line is not how YAML reads: where an edit would change more than its keys, or less, it is not made."""
     from kb.line_edits import as_text
+    from kb.yaml_text import YAMLError, load
 
     try:
         before = load("".join(old)) or {}
-    except yaml.YAMLError:  # what is no YAML yet cannot be compared
+    except YAMLError:  # what is no YAML yet cannot be compared
         _refuse_unread(old, changes)
         return
     try:
         after = load("".join(new)) or {}
-    except yaml.YAMLError:
+    except YAMLError:
         after = None
     wanted = {key: as_text(value) for key, value in changes.items() if value is not None}
     if isinstance(before, dict):

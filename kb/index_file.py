@@ -8,6 +8,7 @@ is never written anew, and SQLite's own companions (-wal, -shm) are never mixed 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sqlite3
@@ -193,13 +194,25 @@ def refresh(db: sqlite3.Connection, root: Path, progress: Progress, only: Iterab
     chunks = _chunks(root, progress(changed, len(changed)))
     if len(changed) <= _CHUNK:
         chunks = iter(list(chunks))
-    with _writing(db):
+    with _writing(db), _no_collection():
         if (now := _stamps(db)) != old:  # another command was quicker, and has left little to do
             changed, gone = differing(now, new)
             old, new = now, scan_again(root, now, [*changed, *gone], time.time_ns())
             changed, gone = differing(old, new)
             chunks = _chunks(root, changed)
         _update(db, old, new, gone, chunks)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's search for circles of objects: notes and rows make none, and it takes time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _stamps(db: sqlite3.Connection) -> Stamps:

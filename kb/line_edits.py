@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from kb.frontmatter import LOADER, guard, load
 from kb.scalars import flow, key_block
 from kb.traps import key_of, parts
+from kb.yaml_text import LOADER, guard, load
 
 
 def set_key(lines: list[str], key: str, value: object, order: tuple[str, ...], newline: str) -> None:

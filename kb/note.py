@@ -314,7 +314,7 @@ def parse_front(data: bytes, path: str) -> tuple[Note, list[Problem]]:
     raw, lines, faults = frontmatter.read(front, TEXT_KEYS)
     problems += [Problem(path, f.line, f.check, f.message, f.hint, f.level, f.fixable) for f in faults]
     meta = _typed(raw, lines, path, problems)
-    stem = PurePosixPath(path).stem
+    stem = path.rpartition("/")[2].removesuffix(".md")
     if not front.closing and not front.faults:
         hint = f"begin the file with ---, title: {_first_heading(front.body) or stem}, ---"
         problems.append(Problem(path, 1, "front-matter", "no front matter", hint, "error", True))

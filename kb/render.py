@@ -66,6 +66,9 @@ def table(rows: Sequence[Sequence[str]], styles: Sequence[str] = (), wide: int =
     if not rows:
         return
     on_terminal = is_terminal()
+    if not on_terminal and (plain := _plain_table(rows)):
+        yield from plain
+        return
     columns = [_printable(column) for column in zip(*rows, strict=True)]
     widths = [max(map(len if "".join(column).isascii() else width, column)) for column in columns]
     if on_terminal and wide >= 0:
@@ -79,6 +82,16 @@ def table(rows: Sequence[Sequence[str]], styles: Sequence[str] = (), wide: int =
             [style(f, c if name == "=" else name) for f, c in zip(filled, column, strict=True)] if name else filled
         )
     yield from ("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+
+def _plain_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The table for a pipe, in one go, where all of it is printable ASCII; nothing where it is not."""
+    columns = list(zip(*rows, strict=True))
+    whole = ["".join(column) for column in columns]
+    if not all(text.isascii() and text.isprintable() for text in whole):
+        return []
+    line = "  ".join([*(f"%-{max(map(len, column))}s" for column in columns[:-1]), "%s"])
+    return [(line % row).rstrip() for row in map(tuple, rows)]
 
 
 def _printable(column: Sequence[str]) -> list[str]:

@@ -15,7 +15,9 @@ Value = str | list[str]
 
 _LIMIT = 64 * 1024  # characters; beyond this there are limits of kb.frontmatter to keep
 _ODD = re.compile("[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-_ENTRY = re.compile(r"([a-z_][a-z0-9_]{0,60}):(?: ([^\n]+))?\n((?:[ -][^\n]*\n)*)")
+_ENTRY = re.compile(  # a key, its value where that is surely plain text, or whatever it is, and the lines below
+    r"([a-z_][a-z0-9_]{0,60}):(?: (?:([A-Za-z][^:#\n]*(?<! ))|([^\n]+)))?\n((?:[ -][^\n]*\n)*)"
+)
 _TRAP = re.compile(r"(?!(?:0|[1-9][0-9]{0,17}|[0-9]{4}-[0-9]{2}-[0-9]{2})$)[\w.:+-]+")  # no number as it stands, no day
 _WORDS = {"yes", "no", "on", "off", "true", "false", "null"}  # traps
 _QUOTED = re.compile(r"\"([^\"\\]*)\"|'([^']*)'")
@@ -33,13 +35,18 @@ def read_simple(lines: Sequence[str]) -> tuple[dict[str, Value], dict[str, int]]
     found: dict[str, Value] = {}
     where: dict[str, int] = {}
     line, seen = 2, 0
-    for key, text, block in _ENTRY.findall(source):
-        value = _value(text, block) if block or not text or text[0] == "[" else _scalar(text)
+    value: Value | None
+    for key, plain, text, block in _ENTRY.findall(source):
+        if plain and not block and plain.lower() not in _WORDS:
+            value = plain
+        else:
+            text = text or plain
+            value = _value(text, block) if block or not text or text[0] == "[" else _scalar(text)
         if value is None or key in found:
             return None
         found[key], where[key] = value, line
         line += 1 + block.count("\n")
-        seen += len(key) + len(text) + len(block) + (3 if text else 2)
+        seen += len(key) + len(plain or text) + len(block) + (3 if plain or text else 2)
     return (found, where) if seen == len(source) else None  # what no entry covers is something else
 
 

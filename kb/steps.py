@@ -11,7 +11,6 @@ Each step knows from what it finds how far it came, so that taking back can itse
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -27,6 +26,8 @@ class Changed(Exception):
 
 
 def hash_of(data: bytes | None) -> str | None:
+    import hashlib  # after the verbs that only read have begun
+
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
