@@ -14,6 +14,7 @@ import yaml
 RARE = "zyzzyva"  # stands in three notes of the whole library
 COMMON = "model"  # stands in nearly every note
 _SYLLABLES = re.findall("..", "bacedifoguhajekilomunapeqirasetivowaxezu")
+_STATUSES = {"to-read": 450, "read": 400, "inbox": 100, "dropped": 48, "reading": 2}  # of a thousand
 _GIVEN = ["Ada", "Alan", "Barbara", "Claude", "Donald", "Edsger", "Frances", "Grace", "John", "Leslie", "Margaret"]
 _TAGS = ["diffusion", "llm", "speech", "vision", "rl", "evaluation", "retrieval", "distillation", "lora", "systems"]
 _VENUES = ["NeurIPS", "ICML", "ICLR", "ACL", "EMNLP", "CVPR", "Interspeech", "TMLR"]
@@ -57,7 +58,7 @@ def works(count: int, seed: int = 0) -> Iterator[Work]:
             arxiv=f"{year % 100:02}{month:02}.{n % 100_000:0{5 if year >= 2015 else 4}}"[: 10 if year >= 2015 else 9],
             doi=f"10.5555/{n:06}.{rng.randint(0, 9999)}",
             tags=rng.sample(_TAGS, 3),
-            status=rng.choice(["to-read", "to-read", "to-read", "inbox", "reading", "read", "dropped"]),
+            status=rng.choices(list(_STATUSES), list(_STATUSES.values()))[0],
             added=f"{rng.randint(2020, 2025)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}",
             cite=f"{people[0].split()[1].lower()}{year}{n}",
             abstract=" ".join(rng.choices(words, cum_weights=weights, k=60)),

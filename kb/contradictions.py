@@ -17,6 +17,7 @@ _IDS = ("arxiv", "doi", "acl", "openreview")
 _PRINTED = ("acl", "isbn", "pmid", "openreview", "published")  # what tells of a year besides that of the preprint
 _EARLY, _LATE = 3, 1  # years by which a note may date a paper of the ACL before its volume, or after it
 _MEND = "mend the one that is wrong"
+_VOLUME_YEAR = re.compile(r"(\d{4})\.|[A-Z](\d\d)-")
 _VOLUME = re.compile(rf"10\.18653/v1/({ACL_ID})", re.I)
 
 
@@ -39,7 +40,7 @@ def _years(meta: Mapping[str, Any], year: int) -> Iterator[Told]:
     if year < began and not _is_printed(meta):
         message = f"year is {year}, and arxiv {meta['arxiv']} is of {began}"
         yield "year", "ids", message, "mend the one that is wrong, or name the venue of that year", "warning"
-    m = re.match(r"(\d{4})\.|[A-Z](\d\d)-", str(meta.get("acl") or ""))
+    m = _VOLUME_YEAR.match(str(meta["acl"])) if meta.get("acl") else None
     if m is None:
         return
     volume = int(m[1]) if m[1] else int(m[2]) + (1900 if int(m[2]) >= 60 else 2000)

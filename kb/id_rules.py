@@ -117,10 +117,12 @@ def _doi_in(host: str, path: str) -> tuple[str, str] | None:
     return ("doi", doi) if re.fullmatch(WHOLE_DOI, doi) else None
 
 
+_VERSION = re.compile(r"v\d+$")
+
+
 def plain_arxiv(text: str) -> str:
     """An arXiv id as arXiv writes it: no version, no subject class (math.GT/0309136 is math/0309136)."""
-    text = re.sub(r"v\d+$", "", text)
-    archive, slash, number = text.lower().rpartition("/")
+    archive, slash, number = _VERSION.sub("", text).lower().rpartition("/")
     return archive.partition(".")[0] + slash + number
 
 

@@ -15,6 +15,8 @@ _VENUE = re.compile(
     re.I,
 )
 
+_BEGAN = re.compile(r"(?:[a-z-]+(?:\.[a-z]{2})?/)?(\d\d)\d\d", re.I)
+
 
 def is_preprint_doi(doi: str) -> bool:
     """True for a DOI that a preprint server gave."""
@@ -34,5 +36,5 @@ def is_published(meta: Mapping[str, Any]) -> bool:
 
 def preprint_year(meta: Mapping[str, Any]) -> int | None:
     """The year in which a work came out as a preprint, by its arXiv id."""
-    m = re.match(r"(?:[a-z-]+(?:\.[a-z]{2})?/)?(\d\d)\d\d", str(meta.get("arxiv") or ""), re.I)
+    m = _BEGAN.match(str(meta.get("arxiv") or ""))
     return (2000 if int(m[1]) < 91 else 1900) + int(m[1]) if m else None

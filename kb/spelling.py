@@ -37,7 +37,7 @@ def misfit(key: str, value: Any, expected: str, path: str, line: int) -> Problem
 def odd(key: str, value: Any, path: str, line: int) -> Problem | None:
     """What is told of an id that stands there as a URL, which kb reads right, and of a key to cite by that no
     bibliography can hold."""
-    plain = plain_form(key, value) if key == "cite" or ":" in value else ""
+    plain = plain_form(key, value) if ":" in value or (key == "cite" and not value.isalnum()) else ""
     if not plain or plain == value.strip():
         return None
     hint = f"write {key}: {scalar(plain)}"

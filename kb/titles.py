@@ -7,6 +7,7 @@ import re
 
 from kb.ids import title_key
 
+_WORD = re.compile(r"[^\W_]+")
 _FIRST = "first second third fourth fifth sixth seventh eighth ninth tenth"
 _NUMBERS = ("one two three four five six seven eight nine ten", _FIRST, "- ii iii iv - vi vii viii ix -")
 _AS_DIGITS = {word: str(n) for row in _NUMBERS for n, word in enumerate(row.split(), 1) if word != "-"}
@@ -59,8 +60,8 @@ def plain_title(title: str) -> str:
 def words(title: str) -> list[str]:
     """The words of a title, numbers as digits."""
     text = plain_title(title)
-    text = re.sub(r"['’]", "", text).casefold() if text.isascii() else title_key(letters(text))
-    return [_AS_DIGITS.get(word, word) for word in re.findall(r"[^\W_]+", text)]
+    text = text.replace("'", "").casefold() if text.isascii() else title_key(letters(text))
+    return [_AS_DIGITS.get(word, word) for word in _WORD.findall(text)]
 
 
 def main_title(title: str) -> tuple[str, str]:

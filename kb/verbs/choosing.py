@@ -148,9 +148,10 @@ def _tags(library: Library, waiting: Sequence[Choice], today: date) -> None:
     if not lately:
         return
     shared: dict[int, list[str]] = {}
-    for n, tag in library.index.rows("SELECT n, tag FROM tags"):
-        if tag in lately:
-            shared.setdefault(n, []).append(tag)
+    sql = """SELECT n, tag FROM tags WHERE tag IN (SELECT value FROM json_each(?))
+             AND n IN (SELECT value FROM json_each(?))"""
+    for n, tag in library.index.rows(sql, (json.dumps(sorted(lately)), json.dumps([c.n for c in waiting]))):
+        shared.setdefault(n, []).append(tag)
     for choice in waiting:
         if tags := shared.get(choice.n):
             told = f"tagged {', '.join(tags[:_TAGS])} like what you read lately"
