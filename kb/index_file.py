@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from kb.files import read_regular
 from kb.names import fold
-from kb.order import place_in
 from kb.problem import Problem
 from kb.scan import Stamps, differing, scan, scan_again
 
@@ -36,8 +35,8 @@ Progress = Callable[[Iterable[str], int], Iterable[str]]
 _TABLES = """
 CREATE TABLE folders(path TEXT PRIMARY KEY, stamps TEXT) WITHOUT ROWID;
 CREATE TABLE notes(n INTEGER PRIMARY KEY, path TEXT, id TEXT, title TEXT, kind TEXT, status TEXT, year INTEGER,
-  added TEXT, started TEXT, finished TEXT, published TEXT, rating INTEGER, private INTEGER, authors TEXT, hay TEXT,
-  author_hay TEXT, meta TEXT, body_line INTEGER);
+  added TEXT, started TEXT, finished TEXT, published TEXT, rating INTEGER, private INTEGER, authors TEXT, place TEXT,
+  hay TEXT, author_hay TEXT, meta TEXT, body_line INTEGER);
 CREATE TABLE tags(n INTEGER, tag TEXT);
 CREATE TABLE names(name TEXT, rank INTEGER, n INTEGER);
 CREATE TABLE sources(token TEXT, n INTEGER);
@@ -56,8 +55,9 @@ _INDEXES = """
 CREATE UNIQUE INDEX IF NOT EXISTS notes_path ON notes(path);
 CREATE INDEX IF NOT EXISTS notes_id ON notes(id);
 CREATE INDEX IF NOT EXISTS notes_listed ON notes(added DESC, id, status, kind, year, authors, title);
+CREATE INDEX IF NOT EXISTS notes_status ON notes(status, kind);
 CREATE INDEX IF NOT EXISTS tags_n ON tags(n);
-CREATE INDEX IF NOT EXISTS names_name ON names(name, rank);
+CREATE INDEX IF NOT EXISTS names_name ON names(name, rank, n);
 CREATE INDEX IF NOT EXISTS names_n ON names(n);
 CREATE INDEX IF NOT EXISTS sources_token ON sources(token);
 CREATE INDEX IF NOT EXISTS sources_n ON sources(n);
@@ -76,7 +76,7 @@ _NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
 _CODE = (
     "index_file.py", "index_rows.py", "note.py", "frontmatter.py", "spelling.py", "contradictions.py", "published.py",
     "simple_yaml.py", "traps.py", "links.py", "ids.py", "id_rules.py", "duplicates.py", "titles.py", "people.py",
-    "names.py", "vocabulary.py",
+    "names.py", "vocabulary.py", "order.py",
 )  # fmt: skip
 _DAY = 86400
 
@@ -130,7 +130,6 @@ def connect(file: Path | None) -> sqlite3.Connection:
     """Open an index, with its tables; None is one in memory."""
     db = sqlite3.connect(file or ":memory:", timeout=_PATIENCE, isolation_level=None)
     db.create_function("fold", 1, lambda value: fold(str(value or "")), deterministic=True)
-    db.create_function("place", 1, place_in, deterministic=True)
     _wait_for(db, "PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA trusted_schema=OFF")  # the file may have come with somebody's repository

@@ -11,13 +11,14 @@ from kb.duplicates import names as work_names
 from kb.ids import fold
 from kb.names import link_key, name_key
 from kb.note import Note, links_in, shown_authors
+from kb.order import place_of
 from kb.problem import Problem
 
 COLUMNS = {
-    "notes": 18, "tags": 2, "names": 3, "sources": 2, "works": 2, "fields": 3, "problems": 7, "pending": 5,
+    "notes": 19, "tags": 2, "names": 3, "sources": 2, "works": 2, "fields": 3, "problems": 7, "pending": 5,
     "links": 10, "texts": 5,
 }  # fmt: skip
-FIELDS = ("part_of", "repro", "cite", "incomplete")  # keys that are asked for over the whole vault, and few notes have
+FIELDS = ("part_of", "repro", "incomplete")  # keys that are asked for over the whole vault, and few notes have
 _NOT_ASCII = re.compile("[^\\x00-\\x7f]+")
 _DATES = ("added", "started", "finished", "published")
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -31,6 +32,8 @@ def rows(n: int, note: Note, problems: list[Problem]) -> Iterator[tuple[str, lis
     yield "sources", [(token, n) for token in {source.token for source in note.sources()}]
     yield "works", [(name, n) for name in work_names(note.meta)]
     yield "fields", [(key, str(note.meta[key]), n) for key in FIELDS if note.meta.get(key)]
+    if note.meta.get("cite"):
+        yield "fields", [("cite", fold(str(note.meta["cite"])), n)]  # \cite knows no capitals
     yield "problems", [problem_row(n, problem) for problem in problems]
     known_as = " ".join([note.id, *note.aliases, *note.authors])
     yield "pending", [(n, note.path, note.title, known_as, " ".join(note.tags))]
@@ -43,7 +46,7 @@ def _note(n: int, note: Note) -> tuple[Any, ...]:
     hay = fold(" \n ".join([note.title, *names, *note.aliases, note.id, *ids]))
     about = (n, note.path, note.id, note.title, note.kind, note.status, note.year, *dates, meta.get("rating"))
     found = (hay, fold("\n".join(names)), _to_json(meta))
-    return (*about, note.private, shown_authors(names), *found, note.body_line)
+    return (*about, note.private, shown_authors(names), place_of(meta), *found, note.body_line)
 
 
 def _names(note: Note) -> list[tuple[str, int]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
-_FIRST = re.compile(r'"imported": \["([^"]*):(\d+)"')
+from collections.abc import Mapping
+from typing import Any
 
 
 def place(imported: str) -> str:
@@ -13,7 +12,7 @@ def place(imported: str) -> str:
     return f"{file}:{int(line):07}" if line.isdigit() else ""
 
 
-def place_in(meta: str) -> str:
-    """The place of a note by its front matter as the index has it, JSON: reading that whole would cost too much."""
-    m = _FIRST.search(meta)
-    return place(f"{m[1]}:{m[2]}") if m else ""
+def place_of(meta: Mapping[str, Any]) -> str:
+    """The place of a note, by the first of the lines that it was imported from."""
+    imported = meta.get("imported")
+    return place(str(imported[0])) if imported else ""

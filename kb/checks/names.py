@@ -14,8 +14,8 @@ _SHOWN = 8  # notes of a circle
 
 
 def duplicate_ids(library: Library) -> Iterator[Problem]:
-    sql = """SELECT lower(id), path FROM notes WHERE lower(id) IN
-             (SELECT lower(id) FROM notes WHERE id <> 'index' GROUP BY 1 HAVING count(*) > 1) ORDER BY path"""
+    sql = """SELECT name, path FROM names JOIN notes USING(n) WHERE rank = 1 AND name <> 'index' AND name IN
+             (SELECT name FROM names WHERE rank = 1 GROUP BY name HAVING count(*) > 1) ORDER BY path"""
     first: dict[str, str] = {}
     for id, path in library.index.rows(sql):
         if first.setdefault(id, path) != path:
@@ -46,8 +46,8 @@ def ambiguous_aliases(library: Library) -> Iterator[Problem]:
 
 def repeated_aliases(library: Library) -> Iterator[Problem]:
     """Aliases that stand twice in one note."""
-    sql = """SELECT name, path FROM names JOIN notes USING(n) WHERE rank = 2
-             GROUP BY n, name HAVING count(*) > 1 ORDER BY path, name"""
+    sql = """SELECT name, path FROM (SELECT name, n FROM names WHERE rank = 2 GROUP BY name, n HAVING count(*) > 1)
+             JOIN notes USING(n) ORDER BY path, name"""
     for name, path in library.index.rows(sql):
         line = key_line(library, path, "aliases")
         yield Problem(path, line, "alias", f"alias '{name}' stands here twice", "take one of them out", "warning")

@@ -80,9 +80,8 @@ def shared_keys(library: Library) -> Iterator[Problem]:
     """Notes whose `cite` is that of a note added before them: \\cite can mean one of the two only."""
     from kb.checks import key_line
 
-    sql = """SELECT path, fold(value) AS shared FROM fields JOIN notes USING(n) WHERE key = 'cite'
-             AND shared IN (SELECT fold(value) FROM fields WHERE key = 'cite' GROUP BY 1 HAVING count(*) > 1)
-             ORDER BY added, id, path"""
+    sql = """SELECT path, value FROM fields JOIN notes USING(n) WHERE key = 'cite' AND value IN
+             (SELECT value FROM fields WHERE key = 'cite' GROUP BY value HAVING count(*) > 1) ORDER BY added, id, path"""
     first: dict[str, str] = {}
     for path, key in library.index.rows(sql):
         if (other := first.setdefault(key, path)) != path:

@@ -12,7 +12,7 @@ from typing import Any
 from kb import duplicates, frontmatter
 from kb.edits import again
 from kb.files import Journal, read_bytes
-from kb.ids import slug
+from kb.ids import fold, slug
 from kb.library import Library
 from kb.names import name_key
 from kb.note import FOLDERS, KEY_ORDER, KINDS, PAGE, STATUSES, Note
@@ -202,7 +202,7 @@ class _Batch:
         """The note of the same citation key and title: all that tells an entry with neither ids nor authors."""
         sql = "SELECT path, title FROM fields JOIN notes USING(n) WHERE key = 'cite' AND value = ?"
         named = name_key(str(meta["title"]))
-        rows = self.library.index.rows(sql, (meta["cite"],))
+        rows = self.library.index.rows(sql, (fold(str(meta["cite"])),))
         return next((path for path, title in rows if name_key(title) == named), "")
 
     def _titled(self, meta: Metadata) -> str:

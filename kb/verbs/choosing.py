@@ -83,13 +83,13 @@ def _row(library: Library, choice: Choice) -> dict[str, Any]:
 
 def _waiting(library: Library, query: Query) -> list[Choice]:
     where, args = as_sql(query)
-    sql = f"""SELECT n, id, path, added, coalesce(rating, 0),
-              coalesce((SELECT value FROM fields f WHERE f.n = notes.n AND key = 'part_of'), ''), place(meta) FROM notes
+    sql = f"""SELECT n, id, path, added, coalesce(rating, 0), '', place FROM notes
               WHERE {"1" if query.has("kind") else f"kind NOT IN ('{PAGE}', 'topic', 'log')"} AND {where}"""
     found = [Choice(*row) for row in library.index.rows(sql, args)]
-    wholes = {name: library.index.resolve(link_name(name)) or "" for name in {c.part for c in found} - {""}}
+    parts = dict(library.index.rows("SELECT n, value FROM fields WHERE key = 'part_of'"))
+    wholes = {part: library.index.resolve(link_name(part)) or "" for part in set(parts.values())}
     for choice in found:
-        choice.part = wholes.get(choice.part, "")
+        choice.part = wholes.get(parts.get(choice.n, ""), "")
     return found
 
 
@@ -114,23 +114,22 @@ def _natural(id: str) -> list[tuple[int, str]]:
 def _links(library: Library, waiting: Sequence[Choice]) -> None:
     """Links to what waits: from what is being read, and from other notes."""
     by_path = {c.path: c for c in waiting}
-    sql = """SELECT DISTINCT key, n FROM links
+    sql = """SELECT key, n FROM links
              WHERE key IN (SELECT name FROM names WHERE n IN (SELECT value FROM json_each(?)))"""
     found = library.index.rows(sql, (json.dumps([c.n for c in waiting]),))
     targets = library.index.resolved({key for key, _ in found})
-    rows = library.index.rows("SELECT n, path, status, kind FROM notes")
-    sources = {n: (path, status, kind) for n, path, status, kind in rows}
+    open_now = dict(library.index.rows("SELECT n, path FROM notes WHERE status = 'reading'"))
+    pages = {n for (n,) in library.index.rows("SELECT n FROM notes WHERE kind = ?", (PAGE,))}
     reading: dict[str, set[str]] = {}
-    others: dict[str, set[str]] = {}
+    others: dict[str, set[int]] = {}
     for key, n in found:
-        source, status, kind = sources[n]
         path = targets.get(key)
-        if path not in by_path or path == source:
+        if path is None or path not in by_path or by_path[path].n == n:
             continue
-        if status == "reading":
-            reading.setdefault(path, set()).add(source)
-        elif kind != PAGE:
-            others.setdefault(path, set()).add(source)
+        if n in open_now:
+            reading.setdefault(path, set()).add(open_now[n])
+        elif n not in pages:
+            others.setdefault(path, set()).add(n)
     for path, linking in reading.items():
         names = ", ".join(_id(source) for source in sorted(linking)[:_LINKS])
         verb = "links" if len(linking) == 1 else "link"

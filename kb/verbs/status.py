@@ -66,7 +66,7 @@ def dashboard(
 
 def reading(library: Library) -> list[dict[str, Any]]:
     """What is being read, begun last first."""
-    return rows_of(library, "status = 'reading'", "started = '', started DESC, added DESC, place(meta), id")
+    return rows_of(library, "status = 'reading'", "started = '', started DESC, added DESC, place, id")
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
 def _recent(library: Library, since: date) -> list[dict[str, Any]]:
     """What was finished or added since a day, newest first. Topics and logs are the vault's own, and no news."""
     latest = "max(finished, added)"
-    order = f"{latest} DESC, finished DESC, place(meta), id"
+    order = f"{latest} DESC, finished DESC, place, id"
     where = f"{latest} >= ? AND kind NOT IN ('topic', 'log')"
     rows = rows_of(library, where, order, RECENT_SHOWN, (since.isoformat(),))
     return [row | {"why": _event(row)} for row in rows]
