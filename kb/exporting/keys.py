@@ -81,7 +81,8 @@ def shared_keys(library: Library) -> Iterator[Problem]:
     from kb.checks import key_line
 
     sql = """SELECT path, value FROM fields JOIN notes USING(n) WHERE key = 'cite' AND value IN
-             (SELECT value FROM fields WHERE key = 'cite' GROUP BY value HAVING count(*) > 1) ORDER BY added, id, path"""
+             (SELECT value FROM fields WHERE key = 'cite' GROUP BY value HAVING count(*) > 1)
+             ORDER BY added, id, path"""
     first: dict[str, str] = {}
     for path, key in library.index.rows(sql):
         if (other := first.setdefault(key, path)) != path:
