@@ -38,6 +38,8 @@ _Parser = Callable[[Any], Any]
 
 
 def _text(value: Any) -> str:
+    if type(value) is str and value.isascii() and value.isprintable() and "  " not in value and value == value.strip():
+        return value  # as nearly all is
     if isinstance(value, list | dict):
         raise ValueError("one line of text")
     return " ".join(str(value).split())
