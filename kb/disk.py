@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is not waited for
 _UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)  # a disk or a system that has no such call
 _NOREPLACE, _EXCHANGE = 1, 2  # RENAME_NOREPLACE and RENAME_EXCHANGE of renameat2(2)
 _HERE = -100  # AT_FDCWD
@@ -19,9 +21,27 @@ _HERE = -100  # AT_FDCWD
 def read(path: Path) -> bytes | None:
     """The bytes of a file, None where there is none. Other trouble is an OSError."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
+
+
+def read_regular(path: Path | str, most: int = -1) -> bytes:
+    """The bytes of a file, of which there are at most `most` if that is given; an OSError for a larger one, and for a
+    pipe, a socket or a device, whose reading might never end."""
+    fd = os.open(path, _TO_READ)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if 0 <= most < found.st_size:
+            raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB")
+        data = os.read(fd, found.st_size + 1)
+        while len(data) > found.st_size and (more := os.read(fd, 1 << 20)):  # it has grown
+            data += more
+        return data
+    finally:
+        os.close(fd)
 
 
 def write_new(path: Path, data: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:

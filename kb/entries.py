@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kb.disk import read_regular
 from kb.problem import KbError
 from kb.steps import Create, InPlace, Move, Remove, Replace, Step, has_names, hash_of, kind_of
 
@@ -79,14 +80,22 @@ def inside(path: str) -> str:
     return path
 
 
+def is_at_home(root: Path, place: str) -> bool:
+    """Whether a place, all links followed, lies in the vault or in the folder that its notes are in."""
+    found = os.path.realpath(place)
+    homes = (os.path.realpath(home) for home in (root, root / "notes"))
+    return any(os.path.commonpath([home, found]) == home for home in homes)
+
+
 def leads_out(root: Path, change: Change) -> bool:
-    """Whether a link of the vault led elsewhere, when the change began, than into the vault or the folder that its
-    notes are in. Only the command that made such a change may take it back: an entry can be anybody's."""
-    homes = [os.path.realpath(home) for home in (root, root / "notes")]
-    places = [
-        os.path.normpath(os.path.join(homes[0], said["file"])) for said in change.files.values() if "file" in said
-    ]
-    return any(all(os.path.commonpath([home, place]) != home for home in homes) for place in places)
+    """Whether a file of a change is elsewhere, by a link in the vault. Only the command that made such a change takes
+    it back: an entry can be anybody's."""
+    for path, said in change.files.items():
+        file = os.path.join(os.path.realpath(root), str(said.get("file", path)))
+        places = (str(root / path), str((root / path).parent), file)
+        if not all(is_at_home(root, place) for place in places):
+            return True
+    return False
 
 
 def _files(
@@ -129,7 +138,7 @@ def _moves(root: Path, new: str, before: str, old: Files, writes: Files) -> bool
 def load(entry: Path) -> Change:
     """The change of an entry; `Damaged` where it cannot be read."""
     try:
-        record = json.loads(entry.read_bytes())
+        record = json.loads(read_regular(entry))
         files = record["files"]
         old = {p: _bytes(f["old"]) for p, f in files.items()}
         new = {p: f["new"] for p, f in files.items()}
@@ -137,12 +146,25 @@ def load(entry: Path) -> Change:
         if not re.fullmatch("[0-9a-f]*", token):
             raise ValueError(token)
         for path, said in files.items():
-            if not {said[key] for key in ("from", "to", "same") if key in said} <= files.keys():
-                raise ValueError(path)
-            inside(path)
+            _check(path, said, files)
         return Change(int(entry.stem), str(record["verb"]), str(record["when"]), old, new, files, token, of)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, KbError):
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, KbError):
         raise Damaged(entry) from None
+
+
+def _check(path: str, said: Mapping[str, Any], files: Mapping[str, Any]) -> None:
+    """An error where an entry says of a path what kb does not."""
+    inside(path)
+    if not {said[key] for key in ("from", "to", "same") if key in said} <= files.keys():
+        raise ValueError(path)
+    was = said.get("was", {})
+    texts = [path, said.get("file", ""), was.get("link", ""), said["new"] or "", *path.split("/")]
+    if not all(isinstance(text, str) and "\0" not in text for text in texts) or not isinstance(was.get("mode", 0), int):
+        raise ValueError(path)
+    if any(len(os.fsencode(part)) > 255 for part in path.split("/")):
+        raise ValueError(path)
 
 
 def steps(root: Path, change: Change, writes: Files) -> list[Step]:

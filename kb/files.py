@@ -9,9 +9,7 @@ the ignored folder `.kb/`; without it only `kb undo` is lost.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,11 +17,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kb.disk import make_folder, sweep, sync_folder
+from kb.disk import read_regular as read_regular
 from kb.disk import write_atomic as write_atomic
 from kb.entries import STATE as STATE
 from kb.entries import Change as Change
 from kb.entries import Damaged as Damaged
-from kb.entries import Files, compose, inside, leads_out, load
+from kb.entries import Files, compose, inside, is_at_home, leads_out, load
 from kb.entries import steps as steps_of
 from kb.problem import KbError, Overtaken, Stale
 from kb.steps import Changed, Step, hash_of
@@ -32,7 +31,7 @@ _KEPT = 50  # changes that can be taken back
 _KEPT_BYTES = 256 * 1024 * 1024  # that their entries may take up; the newest change is kept whatever its size
 PATIENCE = 60.0  # seconds to wait for another command, which may be writing a large import
 _POLL = 0.01  # seconds between two looks at the lock
-_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_OWN = (".gitignore", "inbox.json", "journal", "trash", "answers", "lock")  # what kb keeps in its folder
 _UNENDED = (".open", ".done")
 
 
@@ -46,6 +45,9 @@ def state_dir(root: Path) -> Path:
     if folder.is_symlink():  # a repository may bring one along, and kb would write where it leads
         raise KbError(f"{folder} is a link; remove it, kb makes a folder of its own")
     make_folder(folder)
+    for name in _OWN:
+        if os.path.islink(folder / name):
+            raise KbError(f"{folder / name} is a link; remove it, kb makes one of its own")
     ignore = folder / ".gitignore"
     if not ignore.exists():
         write_atomic(ignore, b"*\n")
@@ -60,24 +62,6 @@ def read_bytes(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise KbError(f"{path}: {error.strerror}; check that the file can be read") from None
-
-
-def read_regular(path: Path | str, most: int = -1) -> bytes:
-    """The bytes of a file, of which there are at most `most` if that is given; an OSError for a larger one, and for a
-    pipe, a socket or a device, whose reading might never end."""
-    fd = os.open(path, _TO_READ)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        if 0 <= most < found.st_size:
-            raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB")
-        data = os.read(fd, found.st_size + 1)
-        while len(data) > found.st_size and (more := os.read(fd, 1 << 20)):  # it has grown
-            data += more
-        return data
-    finally:
-        os.close(fd)
 
 
 @contextmanager
@@ -183,11 +167,15 @@ class Journal:
         was: Mapping[str, Any] | None = None,
         of: int = 0,
     ) -> None:
-        old = {path: read_bytes(self.root / inside(path)) for path in writes}
+        for path in writes:
+            self._refuse_linked_folder(path)
+        old = {path: read_bytes(self.root / path) for path in writes}
         self._compare(old, expected)
         journal = path = f"{STATE}/journal"
+        number = 0
         try:
             change = self._write_entry(verb, old, writes, moved, was or {}, of)
+            number = change.number
             steps = steps_of(self.root, change, writes)
             for do in ("stage", "place"):
                 for step in steps:
@@ -201,13 +189,13 @@ class Journal:
             os.replace(self._entry(change.number, ".open"), done)
         except Changed as error:
             self._give_up(
-                f"{error} changed while kb was at work", "nothing was written, so run the command again", Stale
+                f"{error} changed while kb was at work", "nothing was written, so run the command again", number, Stale
             )
         except OSError as error:
-            self._give_up(f"{path}: {error.strerror}", "nothing was changed")
+            self._give_up(f"{path}: {error.strerror}", "nothing was changed", number)
         except BaseException:
             with suppress(OSError):
-                self._settle()
+                self._settle(number)
             raise
         with suppress(OSError):  # it counts by now; the next command does this
             sync_folder(self.folder)
@@ -218,10 +206,15 @@ class Journal:
             if path in old and old[path] != data:
                 raise Stale(f"{path} changed while kb was at work; nothing was written, so run the command again")
 
-    def _give_up(self, reason: str, otherwise: str, kind: type[KbError] = KbError) -> NoReturn:
+    def _refuse_linked_folder(self, path: str) -> None:
+        """A folder that is a link may have come with a repository; kb reads no notes there, and writes none."""
+        if not is_at_home(self.root, str((self.root / inside(path)).parent)):
+            raise KbError(f"{path} lies behind a folder that is a link out of the vault", 2)
+
+    def _give_up(self, reason: str, otherwise: str, own: int, kind: type[KbError] = KbError) -> NoReturn:
         """Take back a change that could not be made, and say why it could not."""
         try:
-            self._settle()
+            self._settle(own)
         except OSError:  # the same trouble again; the change stays open
             raise KbError(f"{reason}; the next kb command takes back what was begun") from None
         raise kind(f"{reason}; {otherwise}") from None
@@ -304,12 +297,13 @@ class Journal:
             told = f"{error.filename or self.root}: {error.strerror}"
             raise KbError(f"{told}; a kb command was cut off, and what it had begun cannot be taken back yet") from None
 
-    def _settle(self) -> list[Settled]:
+    def _settle(self, own: int = 0) -> list[Settled]:
+        """`own` is the number of the change that this very command has begun; of any other it is not known who has."""
         found = []
         for entry in reversed(self._entries(*_UNENDED)):
             try:
                 change = load(entry)
-                if leads_out(self.root, change):
+                if change.number != own and leads_out(self.root, change):
                     raise Damaged(entry)
             except Damaged:
                 os.replace(entry, entry.with_suffix(".damaged"))

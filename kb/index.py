@@ -19,7 +19,7 @@ from kb.index_file import Progress as Progress
 from kb.index_file import connect, current, following, is_pending, refresh, take_in_texts
 from kb.names import fold, link_key, name_key
 from kb.problem import KbError, Problem
-from kb.scan import unnamed
+from kb.scan import passed_over
 
 if TYPE_CHECKING:
     from kb.links import Link
@@ -32,7 +32,7 @@ _SMALL_WORDS = {
 }  # fmt: skip
 _WEIGHTS = "10.0, 5.0, 3.0, 1.0"
 _LINK = "target, line, heading, label, embed, wiki, start, stop"
-_DAMAGE = re.compile("malformed|not a database|no such table|disk I/O|unable to open|readonly|vtable")
+_DAMAGE = re.compile("locked|is full|malformed|not a database|no such table|disk I/O|unable to open|readonly|vtable")
 _TEXTS = re.compile(r"\b(?:texts|fts|links|problems)\b")
 _TRIES = 3  # generations of an index that one command tries before it reads the notes in memory
 
@@ -108,11 +108,17 @@ class Index:
             return self._ask(sql, args)
 
     def _ask(self, sql: str, args: Sequence[Any]) -> list[tuple[Any, ...]]:
-        if _TEXTS.search(sql) and is_pending(self.db):
-            self.db.execute("COMMIT")  # what is read from here on is of a moment that may be a little later
+        if _TEXTS.search(sql):
+            self.make_whole()
+        return self.db.execute(sql, args).fetchall()
+
+    def make_whole(self) -> None:
+        """Take in the texts and links of new notes. What is read from here on is of a moment that may be a little
+        later: who keeps what he has read calls this first."""
+        while is_pending(self.db):  # others may have added some meanwhile; this looks once the moment is held
+            self.db.execute("COMMIT")
             take_in_texts(self.db, self.root, self._progress)
             self.db.execute("BEGIN")
-        return self.db.execute(sql, args).fetchall()
 
     # Reading
 
@@ -157,8 +163,7 @@ class Index:
         sql = 'SELECT path, line, "check", message, hint, level, fixable FROM problems JOIN notes USING(n)'
         rows = self.rows(sql)
         found = [Problem(p, n, name, said, hint, level, bool(safe)) for p, n, name, said, hint, level, safe in rows]
-        said = "the name is no UTF-8, and kb passes the file over"
-        return [*found, *(Problem(path, 0, "name", said, "rename it") for path in unnamed(self.root))]
+        return found + passed_over(self.root)
 
     def resolve(self, name: str) -> str | None:
         """The path of the note a name means: its path under notes/, its id, an alias or its title, in that order."""
@@ -195,12 +200,14 @@ class Index:
     def links_to(self, path: str) -> list[tuple[str, Link]]:
         """Links that lead to a note, with the path of the note they stand in."""
         columns = ", ".join(f"l.{name}" for name in _LINK.split(", "))
-        sql = f"""SELECT s.path, t.body, {columns}
-                  FROM links l JOIN notes s USING(n) JOIN texts t USING(n) WHERE s.path <> ? AND l.key IN
+        sql = f"""SELECT s.path, l.n, {columns} FROM links l JOIN notes s USING(n) WHERE s.path <> ? AND l.key IN
                   (SELECT name FROM names JOIN notes USING(n) WHERE path = ?) ORDER BY s.path, l.rowid"""
+        rows = self.rows(sql, (path, path))
+        bodies = dict(self.rows("SELECT n, body FROM texts WHERE n IN (SELECT value FROM json_each(?))",
+                                (json.dumps(list({n for _, n, *_ in rows})),)))  # fmt: skip
         found = []
-        for source, body, *row in self.rows(sql, (path, path)):
-            link = _link(row, body)
+        for source, n, *row in rows:
+            link = _link(row, bodies.get(n, ""))
             if self.target(link, source) == path:
                 found.append((source, link))
         return found

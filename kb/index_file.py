@@ -8,6 +8,7 @@ is never written anew, and SQLite's own companions (-wal, -shm) are never mixed 
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
@@ -23,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 from kb.files import read_regular
 from kb.names import fold
 from kb.problem import Problem
-from kb.scan import Stamps, differing, scan, scan_again
+from kb.scan import Stamps, differing, scan, scan_again, unstamped
 
 if TYPE_CHECKING:
     from kb.note import Note
 
     _Parsed = tuple[Note, list[Problem]]
+    _Rows = tuple[str, list[tuple[Any, ...]]]
 
 Progress = Callable[[Iterable[str], int], Iterable[str]]
 
@@ -76,9 +78,10 @@ _NAME = re.compile(r"index-([0-9a-f]{8})\.(\d{1,9})\.sqlite")
 _CODE = (
     "index_file.py", "index_rows.py", "note.py", "frontmatter.py", "spelling.py", "contradictions.py", "published.py",
     "simple_yaml.py", "traps.py", "links.py", "ids.py", "id_rules.py", "duplicates.py", "titles.py", "people.py",
-    "names.py", "vocabulary.py", "order.py",
+    "names.py", "vocabulary.py", "order.py", "scan.py", "scalars.py", "yaml_text.py",
 )  # fmt: skip
 _DAY = 86400
+_LASTING = (errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.EISDIR)  # what a file is, not what became of one reading
 
 
 def version() -> str:
@@ -191,7 +194,8 @@ def refresh(db: sqlite3.Connection, root: Path, progress: Progress, only: Iterab
         changed, gone = differing(old, new)
     if not changed and not gone:
         return
-    chunks = _chunks(root, progress(changed, len(changed)))
+    flaky: list[str] = []
+    chunks = _chunks(root, progress(changed, len(changed)), flaky)
     if len(changed) <= _CHUNK:
         chunks = iter(list(chunks))
     with _writing(db), _no_collection():
@@ -199,8 +203,8 @@ def refresh(db: sqlite3.Connection, root: Path, progress: Progress, only: Iterab
             changed, gone = differing(now, new)
             old, new = now, scan_again(root, now, [*changed, *gone], time.time_ns())
             changed, gone = differing(old, new)
-            chunks = _chunks(root, changed)
-        _update(db, old, new, gone, chunks)
+            chunks = _chunks(root, changed, flaky)
+        _update(db, old, new, gone, chunks, flaky)
 
 
 @contextmanager
@@ -219,11 +223,11 @@ def _stamps(db: sqlite3.Connection) -> Stamps:
     return dict(db.execute("SELECT path, stamps FROM folders"))
 
 
-def _chunks(root: Path, paths: Iterable[str]) -> Iterator[tuple[list[str], list[_Parsed]]]:
+def _chunks(root: Path, paths: Iterable[str], flaky: list[str]) -> Iterator[tuple[list[str], list[_Parsed]]]:
     """Paths with the notes there, so many at once as are held in memory."""
     left = iter(paths)
     while chunk := list(islice(left, _CHUNK)):
-        yield chunk, list(_read(root, chunk))
+        yield chunk, list(_read(root, chunk, flaky))
 
 
 def _update(
@@ -232,6 +236,7 @@ def _update(
     new: Stamps,
     gone: Iterable[str],
     chunks: Iterable[tuple[list[str], list[_Parsed]]],
+    flaky: list[str],
 ) -> None:
     for path in gone:
         _remove(db, path)
@@ -240,6 +245,7 @@ def _update(
             for path in paths:
                 _remove(db, path)
         _put(db, notes)
+    new = unstamped(new, flaky)
     db.executemany(
         "DELETE FROM folders WHERE path = ?", [(folder,) for folder in old if old[folder] != new.get(folder)]
     )
@@ -279,8 +285,9 @@ def _insert(db: sqlite3.Connection, made: Iterable[tuple[str, list[tuple[Any, ..
     return found
 
 
-def _read(root: Path, paths: Iterable[str]) -> Iterator[_Parsed]:
-    """The notes at some paths. What cannot be read is an empty note with a Problem; what is gone by now is none."""
+def _read(root: Path, paths: Iterable[str], flaky: list[str]) -> Iterator[_Parsed]:
+    """The notes at some paths. What cannot be read is an empty note with a Problem; what is gone by now is none.
+    `flaky` takes those of which the next command may find more: a disk on a network has its moments."""
     from kb.note import LARGEST, Note, parse_front
 
     for path in paths:
@@ -289,6 +296,8 @@ def _read(root: Path, paths: Iterable[str]) -> Iterator[_Parsed]:
         except FileNotFoundError:
             continue
         except OSError as error:
+            if error.errno not in _LASTING:
+                flaky.append(path)
             said = f"cannot be read: {error.strerror}"
             yield Note(Path(path).stem, path, {}, ""), [Problem(path, 0, "unreadable", said, "look what it is")]
 
@@ -310,20 +319,23 @@ def take_in_texts(db: sqlite3.Connection, root: Path, progress: Progress) -> Non
         waiting = {row[1]: row for row in db.execute("SELECT * FROM pending")}
         paths = iter(progress(list(waiting), len(waiting)))
         while chunk := list(islice(paths, _CHUNK)):
-            found = _insert(db, (made for path in chunk for made in _text(root, *waiting[path])))
+            found = _insert(db, (made for path in chunk for made in _text(db, root, *waiting[path])))
             words = [(n, *map(for_search, words)) for n, *words in found["texts"]]
             db.executemany("INSERT INTO fts(rowid, title, names, tags, body) VALUES(?, ?, ?, ?, ?)", words)
         db.execute("DELETE FROM pending")
 
 
-def _text(root: Path, n: int, path: str, *known: str) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+def _text(db: sqlite3.Connection, root: Path, n: int, path: str, *known: str) -> Iterator[_Rows]:
     from kb.frontmatter import split
     from kb.index_rows import text_rows
     from kb.note import LARGEST
 
     try:
         data = read_regular(f"{root}/{path}", LARGEST)
-    except OSError:  # gone, or a Problem already
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, *_LASTING):
+            folder = path.rpartition("/")[0]
+            db.execute("UPDATE folders SET stamps = ? WHERE path = ?", (unstamped(_stamps(db), [path])[folder], folder))
         data = b""
     front = split(data.decode("utf-8", "replace"))
     return text_rows(n, path, front.body, front.body_line, known)

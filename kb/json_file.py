@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kb.disk import read_regular
 from kb.problem import Level, Problem
 
 
@@ -60,6 +61,9 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+_LARGEST = 16 << 20  # bytes; a record has ten thousand
+
+
 class JsonFile:
     """One file read once. `value` is empty where it is no JSON object; `problems` grow as it is looked at."""
 
@@ -69,7 +73,7 @@ class JsonFile:
         self._text = ""
         self.value: dict[str, Any] = {}
         try:
-            self._text = file.read_bytes().decode("utf-8")
+            self._text = read_regular(file, _LARGEST).decode("utf-8")
             value = json.loads(self._text, parse_constant=_no_constant)
         except json.JSONDecodeError as error:
             self.say(f"no JSON: {error.msg}", error.lineno)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kb.files import Journal
 from kb.index import Index, Progress
 from kb.names import link_key, name_key
-from kb.problem import KbError, Problem
+from kb.problem import KbError, Problem, Stale
 
 if TYPE_CHECKING:
     from kb.links import Link
@@ -91,8 +91,8 @@ class Library:
 
     def resolve(self, name: str) -> Note | None:
         """The note meant by a path under notes/, an id, an alias or a title, in that order."""
-        path = self._names.get(name_key(name))
-        return self.notes[path] if path else None
+        notes = self.notes  # before the names: both are of the moment in which the texts were there
+        return notes.get(self._names.get(name_key(name), ""))
 
     def target(self, link: Link, source: Note) -> Note | None:
         """The note a link leads to; a link without target ([[#heading]]) stays in its own."""
@@ -108,7 +108,10 @@ class Library:
         path = self.index.resolve(name) or self._by_source(name)
         if path is None:
             raise KbError(f"no note '{name}'{self._suggest(name)}")
-        return next(self.index.notes("path = ?", (path,)))
+        note = next(self.index.notes("path = ?", (path,)), None)
+        if note is None:
+            raise Stale(f"{path} is gone; run the command again")
+        return note
 
     def _by_source(self, text: str) -> str | None:
         from kb.ids import identify

@@ -55,6 +55,7 @@ def cut(text: str, columns: int) -> str:
     """`text` in at most so many columns, with … where something is left out."""
     if width(text) <= columns:
         return text
+    text = text[: 4 * columns]  # of which each has a width, or stands on one that has
     while text and width(text) > columns - 1:
         text = text[:-1]
     return text.rstrip() + "…"

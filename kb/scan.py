@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kb.problem import KbError
+from kb.problem import KbError, Problem
 
 _TICK_NS = 50_000_000  # a file may change again within the same stamp: the kernel's clock has ticks of 1 to 10 ms
 _COARSE_NS = 2_500_000_000  # where a disk keeps whole seconds (FAT: two)
@@ -51,10 +51,11 @@ def scan(root: Path, now: int) -> Stamps:
 def _opened(folder: Path, must: bool) -> Iterator[int | str]:
     """What scandir takes for a folder: its descriptor, below which files are found in a step; elsewhere its path.
     Nothing where it cannot be read."""
-    if os.scandir not in os.supports_fd:
-        yield str(folder)
-        return
     try:
+        if os.scandir not in os.supports_fd:
+            os.scandir(folder).close()
+            yield str(folder)
+            return
         fd = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except OSError as error:
         if must:
@@ -84,16 +85,26 @@ def scan_again(root: Path, stamps: Stamps, notes: Iterable[str], now: int) -> St
     return found
 
 
-def unnamed(root: Path) -> list[str]:
-    """Files and folders that a scan passes over, since their names are no UTF-8; as Python's ascii() shows them."""
-    found, folders = [], ["notes"]
+def passed_over(root: Path) -> list[Problem]:
+    """What a scan passes over: names that are no UTF-8 (given as Python's ascii() shows them), and folders that cannot
+    be read."""
+    found: list[Problem] = []
+    folders = ["notes"]
     while folders:
         folder = folders.pop()
-        for entry in os.scandir(root / folder):
-            if not entry.name.isascii() and not _is_unicode(entry.name):
-                found.append(ascii(f"{folder}/{entry.name}")[1:-1])
-            elif entry.is_dir(follow_symlinks=False) and entry.name[0] != ".":
-                folders.append(f"{folder}/{entry.name}")
+        try:
+            for entry in os.scandir(root / folder):
+                if not entry.name.isascii() and not _is_unicode(entry.name):
+                    path, said = (
+                        ascii(f"{folder}/{entry.name}")[1:-1],
+                        "the name is no UTF-8, and kb passes the file over",
+                    )
+                    found.append(Problem(path, 0, "name", said, "rename it"))
+                elif entry.is_dir(follow_symlinks=False) and entry.name[0] != ".":
+                    folders.append(f"{folder}/{entry.name}")
+        except OSError as error:
+            said = f"cannot be read: {error.strerror}; kb passes over what lies in it"
+            found.append(Problem(folder, 0, "unreadable", said, "check its permissions"))
     return sorted(found)
 
 
@@ -109,7 +120,7 @@ def _stamp(s: os.stat_result, now: int) -> str:
     when = touched if _POSIX else changed
     if now - _COARSE_NS < when < now + _AHEAD_NS and is_racy(when, now):
         return ""
-    return f"{changed}:{touched}:{s.st_size}:{s.st_ino}"
+    return f"{changed}:{touched}:{s.st_size}:{s.st_ino if _POSIX else 0}"  # not every call gives it elsewhere
 
 
 def is_racy(touched: int, now: int) -> bool:
@@ -125,6 +136,16 @@ def paths(folder: str, stamps: str) -> dict[str, str]:
 
 def _by_name(stamps: str) -> dict[str, str]:
     return dict(line.split("/") for line in stamps.split("\0")) if stamps else {}
+
+
+def unstamped(stamps: Stamps, notes: Iterable[str]) -> Stamps:
+    """`stamps` with empty ones for some notes, which are read again at the next look."""
+    found = dict(stamps)
+    for path in notes:
+        folder, _, name = path.rpartition("/")
+        inside = _by_name(found.get(folder, "")) | {name: ""}
+        found[folder] = "\0".join(sorted(f"{name}/{stamp}" for name, stamp in inside.items()))
+    return found
 
 
 def differing(old: Stamps, new: Stamps) -> tuple[list[str], list[str]]:

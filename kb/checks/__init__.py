@@ -31,7 +31,7 @@ def check(library: Library, today: date | None = None) -> list[Problem]:
 
 
 def quick(library: Library, today: date | None = None) -> list[Problem]:
-    """The Problems that the index knows of; the texts of the notes are not read, nor their titles compared."""
+    """The Problems that the index alone tells; texts are not looked into, nor titles compared."""
     return _run(library, _checks(today))
 
 

@@ -28,19 +28,25 @@ _MADE = {"claims", "kinds", "reproductions", "status", "tags", "topics", "years"
 _SUGGESTED = 100  # different targets
 
 
-def leading_nowhere(library: Library, of: str = "") -> Iterator[tuple[str, str, str, int, bool, str]]:
-    """Links to no note and no file, of the whole vault or of the note at a path: path, key, target, line, whether it is
-    a wikilink, and the note's front matter as JSON. A file beside the note, any file under notes/ by its name, and the
-    index pages of the site are there."""
-    sql = """SELECT path, key, target, line, wiki, meta FROM links JOIN notes USING(n)
+def leading_nowhere(library: Library, of: str = "") -> Iterator[tuple[str, str, str, int, bool]]:
+    """Links to no note and no file, of the whole vault or of the note at a path: path, key, target, line, and whether
+    it is a wikilink. A file beside the note, any file under notes/ by its name, and the index pages of the site are
+    there."""
+    sql = """SELECT path, key, target, line, wiki FROM links JOIN notes USING(n)
              WHERE NOT EXISTS (SELECT 1 FROM names WHERE name = key) AND ? IN ('', path) ORDER BY path, line"""
     files = cache(lambda: _file_names(library.root))
     pages = cache(lambda: _generated(library))
-    for path, key, target, line, wiki, meta in library.index.rows(sql, (of,)):
+    for path, key, target, line, wiki in library.index.rows(sql, (of,)):
         if _is_file(library.root, path, target, wiki) or (wiki and "." in target and target.casefold() in files()):
             continue
         if wiki or key.partition("/")[0] not in _MADE or key not in pages():  # asked of no note more than need be
-            yield path, key, target, line, wiki, meta
+            yield path, key, target, line, wiki
+
+
+def _wanted(library: Library, path: str) -> set[str]:
+    """What a note is known to link to before it is there."""
+    rows = library.index.rows("SELECT meta FROM notes WHERE path = ?", (path,))
+    return {name_key(name) for (meta,) in rows for name in json.loads(meta).get("wanted") or []}
 
 
 def unresolved_links(library: Library) -> Iterator[Problem]:
@@ -48,9 +54,10 @@ def unresolved_links(library: Library) -> Iterator[Problem]:
     names = cache(lambda: [name for name, rank, _ in library.index.names() if rank])
     near = _Suggestions(names)
     files = cache(lambda: sorted({posixpath.basename(name) for name in _file_names(library.root)}))
-    for path, key, target, line, wiki, meta in leading_nowhere(library):
+    wanted = cache(lambda path: _wanted(library, path))
+    for path, key, target, line, wiki in leading_nowhere(library):
         shown = f"[[{target}]]" if wiki else target
-        if name_key(target) in {name_key(w) for w in json.loads(meta).get("wanted") or []}:
+        if name_key(target) in wanted(path):
             yield Problem(path, line, "wanted", f"no note yet for '{target}'", _remedy(target, wiki), "info")
             continue
         if wiki and _ATTACHMENT.search(target):
@@ -120,7 +127,10 @@ def _is_file(root: Path, source: str, target: str, wiki: bool) -> bool:
     """True for [[figure.png]]: an attachment beside the note or at its path under notes/."""
     if not wiki or "." not in target or target.startswith("/") or ".." in target:
         return False
-    return ((root / source).parent / target).is_file() or (root / "notes" / target).is_file()
+    try:
+        return ((root / source).parent / target).is_file() or (root / "notes" / target).is_file()
+    except OSError:  # no name of a file: it is too long
+        return False
 
 
 def _file_names(root: Path) -> set[str]:

@@ -56,7 +56,8 @@ def scope_of(number: str) -> int:
         address = address.ipv4_mapped or address.sixtofour or carried or address
     if address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast:
         return MACHINE  # 169.254.169.254 is where clouds tell a machine its secrets
-    return PUBLIC if address.is_global and not address.is_reserved else NETWORK
+    local = address.is_reserved or getattr(address, "is_site_local", False)
+    return PUBLIC if address.is_global and not local else NETWORK
 
 
 def _numbers(host: str) -> set[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kb.disk import write_all
-from kb.files import STATE, Journal, locked, read_bytes, state_dir, write_atomic
+from kb.files import STATE, Journal, locked, read_bytes, read_regular, state_dir, write_atomic
 from kb.problem import KbError, Stale
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _bare_lines(data: bytes) -> set[str]:
 
 def _state(root: Path) -> dict[str, Any]:
     try:
-        found = json.loads((root / SEEN).read_bytes())
+        found = json.loads(read_regular(root / SEEN))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -61,6 +61,7 @@ def reading_queue(
     narrows it; where it names a status, that one is taken instead of `to-read`."""
     today = today or date.today()
     query = query or Query()
+    library.index.make_whole()  # notes have numbers for one moment
     waiting = _waiting(library, query if query.has("status") else query.plus("status", "to-read"))
     _parts(library, waiting)
     _links(library, waiting)

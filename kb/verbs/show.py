@@ -82,7 +82,7 @@ def _nowhere(library: Library, path: str = "") -> set[tuple[str, int, str]]:
     """The links that lead to no note and to no file, of the vault or of one note: path, line and target."""
     from kb.checks.links import leading_nowhere
 
-    return {(source, line, target) for source, _, target, line, _, _ in leading_nowhere(library, path)}
+    return {(source, line, target) for source, _, target, line, _ in leading_nowhere(library, path)}
 
 
 def broken_links(library: Library) -> list[dict[str, Any]]:

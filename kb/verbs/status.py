@@ -47,8 +47,8 @@ def dashboard(
     library: Library, since: date | None = None, today: date | None = None, stale: Sequence[Any] = ()
 ) -> dict[str, Any]:
     """The object of `kb status --json`; rows are those of `kb list --json`, with a `why` where one is due. `since` is
-    how far back `recent` looks; `stale` comes from kb.checks.results. `problems` counts errors and warnings without
-    reading the notes' texts: `kb check` looks at those too."""
+    how far back `recent` looks; `stale` comes from kb.checks.results. `problems` counts the errors and warnings
+    that the index alone tells: `kb check` looks into texts too."""
     from kb.checks import quick
 
     today = today or date.today()

@@ -212,6 +212,57 @@ def test_a_cut_off_change_that_others_wrote_is_put_aside(make_vault: Vault, run_
     assert evil.read_text() == FINE and (root / "notes/papers/x.md").read_text() == FINE
 
 
+@pytest.mark.parametrize("ending", ["open", "json"])
+def test_what_a_journal_names_behind_a_link_out_of_the_vault_is_left(
+    make_vault: Vault, run_kb: Run, ending: str
+) -> None:
+    root = make_vault({"papers/x.md": FINE})
+    there = root.parent / "there"
+    there.mkdir()
+    (root / "notes/evil").symlink_to(there)
+    entry(root, ending, **{"notes/evil/x.sh": "owned"})
+    done = run_kb(root, "list" if ending == "open" else "undo")
+    assert "Traceback" not in done.stderr and done.stderr.startswith("kb: ")
+    assert list(there.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".gitignore", "inbox.json", "journal", "trash"])
+def test_links_among_what_kb_keeps_for_itself_are_refused(make_vault: Vault, run_kb: Run, name: str) -> None:
+    root = make_vault({"papers/x.md": FINE})
+    theirs = root.parent / "theirs"
+    theirs.write_text("theirs")
+    (root / "inbox.md").write_text("- https://e.org/x\n")
+    (root / ".kb").mkdir()
+    (root / ".kb" / name).symlink_to(theirs)
+    done = run_kb(root, "list")
+    assert done.returncode == 1 and f"/.kb/{name} is a link; remove it" in done.stderr
+    assert theirs.read_text() == "theirs" and (root / "inbox.md").read_text() == "- https://e.org/x\n"
+
+
+@pytest.mark.parametrize("place", [".kb/journal/00000001.open", ".kb/inbox.json", "repro/mine/results.json"])
+def test_a_pipe_in_the_place_of_a_file_of_ours_stops_nothing(make_vault: Vault, run_kb: Run, place: str) -> None:
+    root = make_vault({"papers/x.md": FINE})
+    (root / "inbox.md").write_text("\n")
+    (root / place).parent.mkdir(parents=True)
+    os.mkfifo(root / place)
+    done = run_kb(root, "status")
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "said", [{"file": 5}, {"was": {"link": 5}}, {"was": {"mode": "x"}}, {"new": 5}, {"was": 5}, {"was": {"link": "\0"}}]
+)
+def test_an_entry_of_another_form_is_damaged(make_vault: Vault, run_kb: Run, said: dict[str, Any]) -> None:
+    root = make_vault({"papers/x.md": FINE})
+    file = entry(root, "open", **{"notes/papers/x.md": "owned"})
+    record = json.loads(file.read_text())
+    record["files"]["notes/papers/x.md"] |= said
+    file.write_text(json.dumps(record))
+    done = run_kb(root, "list")
+    assert done.returncode == 0 and "00000001.damaged" in done.stderr and "Traceback" not in done.stderr
+    assert (root / "notes/papers/x.md").read_text() == FINE
+
+
 def test_a_journal_of_our_own_is_taken_back(make_vault: Vault) -> None:
     root = make_vault({})
     Journal(root).commit("x", {"notes/a.md": b"1", ".kb/trash/b": b"2", ".gitignore": b"3"}, {})

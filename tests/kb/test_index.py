@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import kb.index
+import kb.index_file
 from kb.index import Index
 from kb.index_file import current
 from kb.library import Library
@@ -51,9 +54,13 @@ def titles(root: Path, read: list[str] | None = None) -> dict[str, str]:
 
 
 def settle(root: Path) -> None:
-    """Wait until a note that changes has another stamp, and index all as they are."""
-    time.sleep(0.06)
+    """Index all notes as they are, in a moment when one that changes gets another stamp."""
+    settle_time()
     Index(root).close()
+
+
+def settle_time() -> None:
+    time.sleep(0.06)
 
 
 def index_file(root: Path) -> Path:
@@ -304,6 +311,49 @@ def test_an_open_index_shows_one_moment_whatever_others_write(two: Path, monkeyp
     assert len(asked) == 2
     assert {n.title for n in index.notes()} == {"One", "Two"}
     assert titles(two)["notes/papers/b.md"] == "Two, edited 3 times"
+
+
+def test_notes_that_join_while_texts_are_taken_in_have_theirs(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, later = Index(two), []
+    take_in = kb.index.take_in_texts
+
+    def beside(*args: Any) -> None:
+        take_in(*args)
+        if not later:
+            later.append((two / "notes/papers/c.md").write_text(note("Three", "[[a]] at the last moment")))
+            Index(two).close()
+
+    monkeypatch.setattr(kb.index, "take_in_texts", beside)
+    assert [hit["id"] for hit in index.search("moment", ALL)] == ["c"]
+    assert [source for source, _ in index.links_to("notes/papers/a.md")] == ["notes/papers/c.md"]
+
+
+def test_a_note_that_could_not_be_read_once_is_read_by_the_next_command(
+    two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, asked = kb.index_file.read_regular, []
+
+    def failing(path: str, most: int) -> bytes:
+        if path.endswith("a.md"):
+            asked.append(path)
+            if len(asked) in (1, 3):  # its front matter at the first opening, its text at the second
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(path, most)
+
+    (two / "notes/papers/a.md").write_text(note("Uno", "new words"))
+    settle_time()
+    monkeypatch.setattr(kb.index_file, "read_regular", failing)
+    assert titles(two)["notes/papers/a.md"] == "a"
+    assert [hit["id"] for hit in Index(two).search("words", ALL)] == []
+    assert [hit["id"] for hit in Index(two).search("words", ALL)] == ["a"]
+    assert titles(two)["notes/papers/a.md"] == "Uno" and len(asked) == 5
+
+
+def test_one_long_note_with_many_links_is_held_once(make_vault: Vault) -> None:
+    root = make_vault({"a.md": note("A"), "b.md": note("B", "x" * 500_000 + "\n[[a]]" * 2000)})
+    index = Index(root)
+    found = index.links_to("notes/a.md")
+    assert len(found) == 2000 and len({id(link.text) for _, link in found}) == 1
 
 
 def test_texts_are_taken_in_when_they_are_first_asked_for(two: Path) -> None:
