@@ -34,6 +34,7 @@ _WEIGHTS = "10.0, 5.0, 3.0, 1.0"
 _LINK = "target, line, heading, label, embed, wiki, start, stop"
 _DAMAGE = re.compile("locked|is full|malformed|not a database|no such table|disk I/O|unable to open|readonly|vtable")
 _TEXTS = re.compile(r"\b(?:texts|fts|links|problems)\b")
+_AT_ONCE = 500  # notes
 _TRIES = 3  # generations of an index that one command tries before it reads the notes in memory
 
 SORTS = {
@@ -124,10 +125,22 @@ class Index:
 
     def select(self, query: Query, sort: str = "added", limit: int = 0, pages: bool = False) -> list[dict[str, Any]]:
         """The rows of `kb list --json` that answer a query; `pages` takes the guide's pages in."""
-        found = self._listing("id, path, meta", query, sort, limit, pages)
+        return list(self.selected(query, sort, limit, pages))
+
+    def selected(self, query: Query, sort: str, limit: int = 0, pages: bool = False) -> Iterator[dict[str, Any]]:
+        """The same, some at a time: all front matter of a large vault need not fit into memory."""
         from kb.note import Note
 
-        return [Note(id, path, json.loads(meta), "").as_json() for id, path, meta in found]
+        numbers = [n for (n,) in self._listing("n", query, sort, limit, pages)]
+        for at in range(0, len(numbers), _AT_ONCE):
+            some = numbers[at : at + _AT_ONCE]
+            sql = "SELECT n, id, path, meta FROM notes WHERE n IN (SELECT value FROM json_each(?))"
+            found = {
+                n: Note(id, path, json.loads(meta), "") for n, id, path, meta in self.rows(sql, (json.dumps(some),))
+            }
+            if found.keys() != set(some):
+                raise KbError("the index was made anew meanwhile; run the command again")
+            yield from (found[n].as_json() for n in some)
 
     def table(self, query: Query, sort: str, limit: int) -> list[tuple[Any, ...]]:
         """What a listing shows, without reading the whole front matter: id, status, kind, year, authors, title."""

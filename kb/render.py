@@ -109,6 +109,15 @@ def to_json(value: Any) -> str:
     return UNSAFE.sub(lambda m: json.dumps(m[0])[1:-1], json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def json_rows(rows: Iterable[Any]) -> Iterator[str]:
+    """`to_json` of a list, a row at a time."""
+    last = ""
+    for row in rows:
+        yield f"{last}," if last else "["
+        last = to_json([row])[2:-2]
+    yield from (last, "]") if last else ("[]",)
+
+
 def listing(rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
     """The lines of `kb list`: id, status, kind, year, authors, title."""
     cells = [(id, status, kind, str(year or ""), authors, title) for id, status, kind, year, authors, title in rows]

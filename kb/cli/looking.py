@@ -48,7 +48,7 @@ def list_(
     """List notes. All terms of a query hold: status:to-read kind:paper year:2020..2023 author:ho has:code -tag:x"""
     from kb.index import SORTS
     from kb.query import parse
-    from kb.render import listing, to_json
+    from kb.render import json_rows, listing
 
     if sort not in SORTS:
         raise KbError(f"no order '{sort}'; there are {' '.join(SORTS)}", 2)
@@ -56,7 +56,7 @@ def list_(
     asked = asked.plus("year", year).plus("author", author).plus("has", "repro" if repro else "")
     index = open_library().index
     if json:
-        print(to_json(index.select(asked, sort, limit)))
+        show_lines(json_rows(index.selected(asked, sort, limit)))
     else:
         show_lines(listing(index.table(asked, sort, limit)))
 

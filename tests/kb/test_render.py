@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.render import cut, dashboard, listing, printable, style, table, to_json, width
+from kb.render import cut, dashboard, json_rows, listing, printable, style, table, to_json, width
 
 
 class Terminal(io.StringIO):
@@ -110,6 +110,11 @@ def test_a_listing_on_a_terminal_is_cut_and_coloured(terminal: pytest.MonkeyPatc
         "  Denoising Diffusion…"
     )
     assert "\033[31m" not in second
+
+
+@pytest.mark.parametrize("rows", [[], [{"a": 1}], [{"a": [1, {"b": "é\x1b"}]}, {}, {"c": []}]])
+def test_json_a_row_at_a_time_is_the_same_json(rows: list[dict[str, object]]) -> None:
+    assert "\n".join(json_rows(rows)) == to_json(rows)
 
 
 def test_a_table_without_rows_is_empty() -> None:
