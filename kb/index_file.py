@@ -52,6 +52,7 @@ CREATE TABLE texts(n INTEGER PRIMARY KEY, title TEXT, names TEXT, tags TEXT, bod
 CREATE VIRTUAL TABLE fts USING fts5(title, names, tags, body, content='texts', content_rowid='n',
   tokenize='porter unicode61 remove_diacritics 2');
 INSERT INTO fts(fts, rank) VALUES('hashsize', 16777216);
+INSERT INTO fts(fts, rank) VALUES('automerge', 16);
 """
 _INDEXES = """
 CREATE UNIQUE INDEX IF NOT EXISTS notes_path ON notes(path);
