@@ -193,9 +193,9 @@ class Shelf:
     def find(self, tokens: Iterable[str], meta: Mapping[str, Any]) -> Work | None:
         """The work that has one of these ids, or the same title and the same first author."""
         mine, asked = Work("", meta), sorted(tokens)
-        carriers = self._index.carriers(asked)
+        known = self._index.works(asked)
         for token in asked:
-            for path in (*carriers.get(token, ()), *self._tokens.get(token, ())):
+            for path in (*known.get(token, ()), *self._tokens.get(token, ())):
                 other = self._work(path)
                 if other.is_by_id(mine, token):
                     return other

@@ -10,13 +10,13 @@ the ignored folder `.kb/`; without it only `kb undo` is lost.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kb.disk import make_folder, sweep, sync_folder
+from kb.disk import make_folder, read, sweep, sync_folder
 from kb.disk import read_regular as read_regular
 from kb.disk import write_atomic as write_atomic
 from kb.entries import STATE as STATE
@@ -57,9 +57,7 @@ def state_dir(root: Path) -> Path:
 def read_bytes(path: Path) -> bytes | None:
     """The file's bytes, None where there is none."""
     try:
-        return read_regular(path)
-    except FileNotFoundError:
-        return None
+        return read(path)
     except OSError as error:
         raise KbError(f"{path}: {error.strerror}; check that the file can be read") from None
 
@@ -167,8 +165,7 @@ class Journal:
         was: Mapping[str, Any] | None = None,
         of: int = 0,
     ) -> None:
-        for path in writes:
-            self._refuse_linked_folder(path)
+        self._refuse_linked_folders(writes)
         old = {path: read_bytes(self.root / path) for path in writes}
         self._compare(old, expected)
         journal = path = f"{STATE}/journal"
@@ -206,10 +203,12 @@ class Journal:
             if path in old and old[path] != data:
                 raise Stale(f"{path} changed while kb was at work; nothing was written, so run the command again")
 
-    def _refuse_linked_folder(self, path: str) -> None:
-        """A folder that is a link may have come with a repository; kb reads no notes there, and writes none."""
-        if not is_at_home(self.root, str((self.root / inside(path)).parent)):
-            raise KbError(f"{path} lies behind a folder that is a link out of the vault", 2)
+    def _refuse_linked_folders(self, paths: Iterable[str]) -> None:
+        """A folder that is a link may have come with a repository; kb reads no notes there, and writes none. A large
+        import has many paths in few folders."""
+        for folder, path in {str((self.root / inside(path)).parent): path for path in paths}.items():
+            if not is_at_home(self.root, folder):
+                raise KbError(f"{path} lies behind a folder that is a link out of the vault", 2)
 
     def _give_up(self, reason: str, otherwise: str, own: int, kind: type[KbError] = KbError) -> NoReturn:
         """Take back a change that could not be made, and say why it could not."""

@@ -20,6 +20,7 @@ from kb.index_file import connect, current, following, is_pending, refresh, take
 from kb.names import fold, link_key, name_key
 from kb.problem import KbError, Problem
 from kb.scan import passed_over
+from kb.vocabulary import PAGE
 
 if TYPE_CHECKING:
     from kb.links import Link
@@ -148,7 +149,6 @@ class Index:
 
     def _listing(self, columns: str, query: Query, sort: str, limit: int, pages: bool = False) -> list[tuple[Any, ...]]:
         from kb.query import as_sql
-        from kb.vocabulary import PAGE
 
         where, args = as_sql(query)
         if not pages and not query.has("kind"):
@@ -194,19 +194,13 @@ class Index:
         """Every name, its rank (0 path, 1 id, 2 alias, 3 title) and the path of the note that has it."""
         return [(n, r, p) for n, r, p in self.rows("SELECT name, rank, path FROM names JOIN notes USING(n)")]
 
-    def works(self) -> dict[str, list[str]]:
-        """Every id of a work (as a token) and the paths of the notes that carry it."""
+    def works(self, tokens: Iterable[str] | None = None) -> dict[str, list[str]]:
+        """Ids of works (as tokens) and the paths of the notes that carry them: of all, or those of `tokens` that any
+        note carries."""
+        some = "" if tokens is None else "WHERE token IN (SELECT value FROM json_each(?))"
+        args = () if tokens is None else (json.dumps(sorted(tokens)),)
         found: dict[str, list[str]] = {}
-        for token, path in self.rows("SELECT token, path FROM sources JOIN notes USING(n) ORDER BY path"):
-            found.setdefault(token, []).append(path)
-        return found
-
-    def carriers(self, tokens: Sequence[str]) -> dict[str, list[str]]:
-        """Those of some ids (as tokens) that notes carry, with the paths of these notes."""
-        found: dict[str, list[str]] = {}
-        sql = """SELECT token, path FROM sources JOIN notes USING(n)
-                 WHERE token IN (SELECT value FROM json_each(?)) ORDER BY path"""
-        for token, path in self.rows(sql, (json.dumps(tokens),)):
+        for token, path in self.rows(f"SELECT token, path FROM sources JOIN notes USING(n) {some} ORDER BY path", args):
             found.setdefault(token, []).append(path)
         return found
 
@@ -231,7 +225,7 @@ class Index:
 
     def counts(self, column: str) -> dict[str, int]:
         """How many notes have each value of `status` or `kind`."""
-        sql = f"SELECT {column}, count(*) FROM notes WHERE kind <> 'page' AND {column} <> '' GROUP BY 1 ORDER BY 1"
+        sql = f"SELECT {column}, count(*) FROM notes WHERE kind <> '{PAGE}' AND {column} <> '' GROUP BY 1 ORDER BY 1"
         return dict(self.rows(sql))
 
     def search(self, text: str, query: Query, limit: int = 20) -> list[dict[str, Any]]:

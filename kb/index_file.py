@@ -247,10 +247,9 @@ def _update(
                 _remove(db, path)
         _put(db, notes)
     new = unstamped(new, flaky)
-    db.executemany(
-        "DELETE FROM folders WHERE path = ?", [(folder,) for folder in old if old[folder] != new.get(folder)]
-    )
-    db.executemany("INSERT INTO folders VALUES(?, ?)", [item for item in new.items() if old.get(item[0]) != item[1]])
+    db.executemany("DELETE FROM folders WHERE path = ?", [(folder,) for folder in old if folder not in new])
+    changed = [(folder, stamps) for folder, stamps in new.items() if stamps != old.get(folder)]
+    db.executemany("INSERT OR REPLACE INTO folders VALUES(?, ?)", changed)
     if not old:  # filling takes half the time without them
         _run(db, _INDEXES)
 

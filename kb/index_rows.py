@@ -9,6 +9,7 @@ from typing import Any
 
 from kb.duplicates import names as work_names
 from kb.ids import fold
+from kb.links import Link
 from kb.names import link_key, name_key
 from kb.note import Note, links_in, shown_authors
 from kb.order import place_of
@@ -60,16 +61,13 @@ def text_rows(
 ) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
     """The rows of a note's text, by table; `known` is what else is searched: its title, names and tags."""
     links, problems = links_in(body, first_line, path)
-    yield (
-        "links",
-        [
-            (n, link_key(k, path), k.target, k.line, k.heading, k.label, k.embed, k.wiki, k.start, k.end)
-            for k in links
-            if k.target
-        ],
-    )
+    yield "links", [_link(n, path, link) for link in links if link.target]
     yield "problems", [problem_row(n, problem) for problem in problems]
     yield "texts", [(n, *known, no_nul(body))]
+
+
+def _link(n: int, path: str, k: Link) -> tuple[Any, ...]:
+    return n, link_key(k, path), k.target, k.line, k.heading, k.label, k.embed, k.wiki, k.start, k.end
 
 
 def problem_row(n: int, p: Problem) -> tuple[Any, ...]:

@@ -117,7 +117,7 @@ class Library:
         from kb.ids import identify
 
         source = identify(text)
-        paths = self.index.works().get(source.token, []) if source else []
+        paths = self.index.works([source.token]).get(source.token, []) if source else []
         return paths[0] if paths else None
 
     def _suggest(self, name: str) -> str:

@@ -95,11 +95,8 @@ def passed_over(root: Path) -> list[Problem]:
         try:
             for entry in os.scandir(root / folder):
                 if not entry.name.isascii() and not _is_unicode(entry.name):
-                    path, said = (
-                        ascii(f"{folder}/{entry.name}")[1:-1],
-                        "the name is no UTF-8, and kb passes the file over",
-                    )
-                    found.append(Problem(path, 0, "name", said, "rename it"))
+                    said = "the name is no UTF-8, and kb passes the file over"
+                    found.append(Problem(ascii(f"{folder}/{entry.name}")[1:-1], 0, "name", said, "rename it"))
                 elif entry.is_dir(follow_symlinks=False) and entry.name[0] != ".":
                     folders.append(f"{folder}/{entry.name}")
         except OSError as error:
@@ -117,8 +114,7 @@ def _is_unicode(name: str) -> bool:
 
 def _stamp(s: os.stat_result, now: int) -> str:
     changed, touched = s.st_mtime_ns, s.st_ctime_ns
-    when = touched if _POSIX else changed
-    if now - _COARSE_NS < when < now + _AHEAD_NS and is_racy(when, now):
+    if is_racy(touched if _POSIX else changed, now):
         return ""
     return f"{changed}:{touched}:{s.st_size}:{s.st_ino if _POSIX else 0}"  # not every call gives it elsewhere
 

@@ -148,7 +148,7 @@ def _completed(names: Callable[["Library"], list[str]], incomplete: str) -> list
 
 
 def known_statuses(incomplete: str) -> list[str]:
-    from kb.note import STATUSES
+    from kb.vocabulary import STATUSES
 
     return [status for status in STATUSES if status.startswith(incomplete)]
 

@@ -95,7 +95,7 @@ def add(
 
 def _known(library: Library, candidates: Iterable[Candidate]) -> None:
     """Say of references which note has their work already."""
-    known = library.index.carriers(sorted({token for c in candidates for token in c.tokens}))
+    known = library.index.works({token for c in candidates for token in c.tokens})
     for c in candidates:
         c.into = next((known[token][0] for token in sorted(c.tokens) if token in known), "")
 

@@ -35,8 +35,8 @@ class Choice:
     path: str
     added: str
     rating: int
-    part: str  # the note it is a part of, as a path
     place: str  # in the list it came from
+    part: str = ""  # the note it is a part of, as a path
     given: list[tuple[int, str]] = field(default_factory=list)
 
     def give(self, points: int, reason: str) -> None:
@@ -84,7 +84,7 @@ def _row(library: Library, choice: Choice) -> dict[str, Any]:
 
 def _waiting(library: Library, query: Query) -> list[Choice]:
     where, args = as_sql(query)
-    sql = f"""SELECT n, id, path, added, coalesce(rating, 0), '', place FROM notes
+    sql = f"""SELECT n, id, path, added, coalesce(rating, 0), place FROM notes
               WHERE {"1" if query.has("kind") else f"kind NOT IN ('{PAGE}', 'topic', 'log')"} AND {where}"""
     found = [Choice(*row) for row in library.index.rows(sql, args)]
     parts = dict(library.index.rows("SELECT n, value FROM fields WHERE key = 'part_of'"))

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -80,6 +81,20 @@ def copied(vault: Path, to: Path) -> Path:
 
 
 Tree = dict[str, tuple[bytes, str, str, int]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A vault before the change and after it, and the calls that lead there."""
+
+    vault: Path
+    before: Tree
+    after: Tree
+    calls: list[tuple[str, str]]
+
+    def at(self, name: str, suffix: str) -> int:
+        """The number of a call."""
+        return next(n for n, (call, path) in enumerate(self.calls, 1) if call == name and path.endswith(suffix))
 
 
 def tree(root: Path) -> Tree:

@@ -15,7 +15,7 @@ from typing import Any
 
 import faults
 import pytest
-from fault_vaults import LIST, Tree, beside_notes, build, copied, in_memory, strays, texts, tree, unended
+from fault_vaults import LIST, Made, Tree, beside_notes, build, copied, in_memory, strays, texts, tree, unended
 from faults import Fault, kb_main
 
 import kb.sources
@@ -96,13 +96,9 @@ VERBS = {
 
 
 @dataclass(frozen=True)
-class Played:
-    """A verb as it goes when nothing is wrong: the vault before and after, its calls, and what undo makes of either."""
+class Played(Made):
+    """A verb as it goes when nothing is wrong, and what undo makes of the vault before and after."""
 
-    vault: Path
-    before: Tree
-    after: Tree
-    calls: list[tuple[str, str]]
     code: int
     undone: list[tuple[Tree, Tree]]
 

@@ -7,14 +7,13 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import faults
 import pytest
-from fault_vaults import Tree, beside_notes, build, copied, in_memory, texts, tree, unended
+from fault_vaults import Made, beside_notes, build, copied, in_memory, texts, tree, unended
 from faults import Fault, kb_main
 
 import kb.disk
@@ -58,20 +57,6 @@ def recover(root: Path) -> list[str]:
 
 def run(root: Path, do: Callable[[Path], Any], fault: Fault | None = None) -> faults.Ended:
     return faults.play(root, partial(do, root), fault)
-
-
-@dataclass(frozen=True)
-class Made:
-    """A vault before the change and after it, and the calls that lead there."""
-
-    vault: Path
-    before: Tree
-    after: Tree
-    calls: list[tuple[str, str]]
-
-    def at(self, name: str, suffix: str) -> int:
-        """The number of a call."""
-        return next(n for n, (call, path) in enumerate(self.calls, 1) if call == name and path.endswith(suffix))
 
 
 DOINGS: dict[str, Callable[[Path], None]] = {"commit": commit, "undo": undo}
