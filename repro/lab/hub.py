@@ -32,7 +32,7 @@ def their_names(ours: str) -> tuple[str, ...]:
     return tuple(f"model.layers.{layer}.{name}.weight" for name in _OF_BLOCK[part])
 
 
-def _parts(ours: str, shape: Shape) -> list[int]:
+def parts_of(ours: str, shape: Shape) -> list[int]:
     """How many rows each of `their_names` gives."""
     if ours.endswith("attn.qkv.weight"):
         return [n * shape.head_dim for n in (shape.n_heads, shape.n_kv_heads, shape.n_kv_heads)]
@@ -122,7 +122,7 @@ def put(decoder: Decoder, tensors: dict[str, torch.Tensor], name: str) -> None:
 
 def _tensors(decoder: Decoder) -> Iterator[tuple[str, torch.Tensor]]:
     for ours, weight in decoder.named_parameters():
-        rows = _parts(ours, decoder.shape) or [weight.shape[0]]
+        rows = parts_of(ours, decoder.shape) or [weight.shape[0]]
         yield from zip(their_names(ours), weight.detach().split(rows), strict=True)
 
 
