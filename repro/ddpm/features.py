@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from repro.ddpm.data import Images, to_float
-from repro.lab.checkpoint import write_whole
+from repro.lab.files import write_whole
 
 
 class Classifier(nn.Module):

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from repro.lab.checkpoint import write_whole
+from repro.lab.cache import write
 
 NEEDS = "real FID needs torch-fidelity: pip install torch-fidelity"
 
@@ -78,5 +78,4 @@ def _keep(out: Path, metrics: dict[str, float], said: dict[str, Any]) -> None:
     record["metrics"] |= metrics
     record["fid"] = said
     for name, what in (("record.json", record), ("fid.json", metrics | said)):
-        text = json.dumps(what, indent=1) + "\n"
-        write_whole(out / name, lambda file, text=text: file.write(text.encode()))
+        write(out / name, json.dumps(what, indent=1) + "\n")

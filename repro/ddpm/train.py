@@ -15,7 +15,7 @@ from repro.ddpm.data import Images
 from repro.ddpm.diffusion import Diffusion, linear_betas
 from repro.ddpm.eval import evaluate
 from repro.ddpm.model import build
-from repro.lab.capture import CapturedStep
+from repro.lab.capture import captured
 from repro.lab.checkpoint import TrainState
 from repro.lab.data import batch_indices, my_share
 from repro.lab.distributed import World, world
@@ -47,8 +47,7 @@ class Step:
         self.decay = torch.zeros((), device=w.device)
         model: nn.Module = DDP(state.model) if w.size > 1 else state.model
         self.model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
-        captured = config.compile and w.device.type == "cuda" and w.size == 1
-        self.take = CapturedStep(self.run, state) if captured else self.run
+        self.take = captured(self.run, state, w) if config.compile else self.run
 
     def __call__(self, step: int, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Take step `step`; the mean loss and the norm of the gradient, on the device."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
+
+from repro.lab.files import write_whole
 
 VERSION = 1  # of all that is kept; a new one makes everything anew
 R = TypeVar("R")
@@ -45,14 +46,4 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write(path: Path, text: str) -> None:
     """All of it or nothing."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        settle(file)
-    os.replace(part, path)
-
-
-def settle(file: IO[Any]) -> None:
-    """On the disk before it gets its name, so that a power cut leaves no empty file under it."""
-    file.flush()
-    os.fsync(file.fileno())
+    write_whole(path, lambda file: file.write(text.encode()))

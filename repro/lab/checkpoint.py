@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import torch
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.tensor import DTensor
+
+from repro.lab.files import write_whole
 
 
 @dataclass
@@ -46,17 +47,6 @@ def _parts(state: TrainState) -> dict[str, Any]:
 
 def _is_sharded(state: TrainState) -> bool:
     return any(isinstance(p, DTensor) for p in state.model.parameters())
-
-
-def write_whole(path: Path, write: Any) -> None:
-    """Call `write(file)` on a file beside `path`, then put it in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with open(partial, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load(state: TrainState, path: Path) -> None:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from repro.lab.cache import settle
+from repro.lab.files import write_whole
 from repro.lab.provenance import source_hash
 
 Metrics = Mapping[str, float]
@@ -214,14 +213,9 @@ def keep(out: Path, runs: Path) -> None:
 
 def _put(path: Path, data: bytes) -> None:
     """All of it or the old file."""
-    part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            settle(file)
-        os.replace(part, path)
+        write_whole(path, lambda file: file.write(data))
     except OSError as error:
-        part.unlink(missing_ok=True)
         sys.exit(f"{path}: {error.strerror}; it is as it was")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from repro.lab.capture import capture
 from repro.lab.transformer import Cache, Decoder
 
 _LOOK_EVERY = 32  # tokens between two looks at whether every sequence has ended: a look waits for the device
@@ -113,28 +114,10 @@ class Generator:
         if not self.capture:
             return self._step()
         if self.graph is None:
-            self._capture()
-        assert self.graph is not None
+            # what trying the step leaves in the cache is written again before it is read
+            self.graph, _ = capture(torch.compile(self._step), lambda: (self.tokens, self.positions))
         self.graph.replay()
         return None
-
-    def _capture(self) -> None:
-        """Compile and capture the step; the cache is written at the next place only, which the step writes anyway."""
-        step = torch.compile(self._step)
-        before = self.tokens.clone(), self.positions.clone(), torch.cuda.get_rng_state()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(2):
-                step()
-                self.tokens.copy_(before[0])
-                self.positions.copy_(before[1])
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            step()
-        torch.cuda.set_rng_state(before[2])
-        self.graph = graph
 
 
 def _until(tokens: list[int], stop: int | None) -> list[int]:

@@ -4,7 +4,6 @@ in model.safetensors, whole or in shards. Tensors that stand apart there (q, k, 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from repro.lab.cache import write
+from repro.lab.files import write_whole
 from repro.lab.transformer import Decoder, Shape
 
 _OF_BLOCK = {
@@ -141,14 +141,13 @@ def config_of(decoder: Decoder) -> dict[str, Any]:
 def save(decoder: Decoder, folder: Path) -> None:
     """Write a decoder as transformers reads it, in the type its weights have. Layers that are called more than once are
     no Llama and are refused: save such a model's state instead."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     if len(decoder.calls()) != decoder.shape.n_layers:
         raise ValueError("layers are shared here, which the Llama layout cannot say")
     folder.mkdir(parents=True, exist_ok=True)
     # contiguous copies: the parts of one matrix share its memory, which safetensors refuses
     tensors = {name: tensor.clone().contiguous() for name, tensor in _tensors(decoder)}
-    part = folder / "model.safetensors.part"
-    save_file(tensors, part, metadata={"format": "pt"})
-    os.replace(part, folder / "model.safetensors")
+    data = to_bytes(tensors, metadata={"format": "pt"})
+    write_whole(folder / "model.safetensors", lambda file: file.write(data))
     write(folder / "config.json", json.dumps(config_of(decoder), indent=2) + "\n")

@@ -20,6 +20,7 @@ from repro.lab import checkpoint, provenance
 from repro.lab.checkpoint import TrainState
 from repro.lab.data import step_seed
 from repro.lab.distributed import World
+from repro.lab.files import append_line, write_whole
 from repro.lab.recipe import Command
 
 SCHEMA = 1
@@ -123,8 +124,7 @@ class Run:
         `log_every`."""
         if self.world.is_main:
             values = {k: _number(float(v)) for k, v in metrics.items()}
-            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
+            append_line(self.folder / "metrics.jsonl", json.dumps({"step": step, **values}))
 
     def finish(self, **metrics: float) -> None:
         """The run is done: write the numbers that claims are judged by, and say them."""
@@ -152,7 +152,7 @@ class Run:
             text = json.dumps(record, indent=1, allow_nan=False) + "\n"
             if len(text) <= LIMIT:
                 break
-        checkpoint.write_whole(self.folder / "record.json", lambda file: file.write(text.encode()))
+        write_whole(self.folder / "record.json", lambda file: file.write(text.encode()))
 
     def _logged(self) -> dict[int, dict[str, float]]:
         """The numbers logged so far by step; steps done again after a restart replace themselves."""

@@ -23,8 +23,9 @@ import numpy as np
 import torch
 
 from repro.lab import tokenizers
-from repro.lab.cache import kept, key, read_json, settle, write
+from repro.lab.cache import kept, key, read_json, write
 from repro.lab.corpus import Corpus
+from repro.lab.files import settle
 from repro.lab.tokenizers import Tokenizer
 
 LEARNT_FROM = 100_000_000  # bytes of training text, about, that a tokenizer is trained on

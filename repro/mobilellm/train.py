@@ -13,10 +13,11 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel as DDP
 
 from repro.lab import tokenizers
-from repro.lab.capture import CapturedStep
-from repro.lab.checkpoint import TrainState, write_whole
+from repro.lab.capture import captured
+from repro.lab.checkpoint import TrainState
 from repro.lab.data import batch_indices, my_share
 from repro.lab.distributed import World, world
+from repro.lab.files import write_whole
 from repro.lab.optim import optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
@@ -57,8 +58,7 @@ class Step:
         self.config, self.tokens, self.state, self.world = config, tokens, state, w
         model: nn.Module = DDP(state.model) if w.size > 1 and not config.shard else state.model
         self.model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
-        captured = config.compile and w.device.type == "cuda" and w.size == 1
-        self.take = CapturedStep(self.run, state) if captured else self.run
+        self.take = captured(self.run, state, w) if config.compile else self.run
 
     def __call__(self, step: int, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Take step `step`; the mean loss in nats and the norm of the gradient, on the device."""

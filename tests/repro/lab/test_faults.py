@@ -108,7 +108,7 @@ def test_a_disk_that_is_full_is_told_in_one_line(paper: Path, monkeypatch: pytes
     def full(*args: Any) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(claims.os, "replace", full)
+    monkeypatch.setattr("repro.lab.files.os.replace", full)
     with pytest.raises(SystemExit) as error:
         judge(paper)
     assert str(error.value) == f"{paper / 'results.json'}: No space left on device; it is as it was"

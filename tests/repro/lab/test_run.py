@@ -19,6 +19,7 @@ from toy import Config
 
 from repro.lab import checkpoint
 from repro.lab.distributed import World
+from repro.lab.files import write_whole
 from repro.lab.recipe import Command
 from repro.lab.run import LIMIT, Run
 
@@ -211,3 +212,27 @@ def test_checkpoints_are_saved_on_the_way(tmp_path):
     kept = []
     toy.main(tmp_path, save_every=2, each=lambda step: kept.append((tmp_path / "last.pt").is_file()))
     assert kept == [False, False, True, True, True, True]
+
+
+def test_a_line_that_was_cut_off_does_not_swallow_the_next(tmp_path):
+    run = Run("toy", Command("toy", Config(), tmp_path, 1), World(0, 1, torch.device("cpu")))
+    state = toy.make(Config())
+    for step in run.steps(state, 3):
+        run.log(step, loss=1.0 + step)
+        if step == 1:  # a full disk took half of this line
+            log = tmp_path / "metrics.jsonl"
+            log.write_bytes(log.read_bytes()[:-6])
+    run.finish(loss=0.0)
+    assert read(tmp_path)["curve"] == {"step": [0, 2], "loss": [1.0, 3.0]}
+
+
+def test_a_file_that_could_not_be_written_is_the_old_one_with_nothing_beside_it(tmp_path):
+    write_whole(tmp_path / "a", lambda file: file.write(b"old"))
+
+    def full(file):
+        file.write(b"ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError):
+        write_whole(tmp_path / "a", full)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"old")]
