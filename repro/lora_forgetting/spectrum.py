@@ -16,11 +16,11 @@ from typing import Literal
 
 import torch
 
+from repro.lab import hub
 from repro.lab.transformer import Shape
 
 Kind = Literal["attention", "mlp"]
 FRACTION = 0.9  # of the energy
-_FUSED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "ffn.gate_up": ("ffn.gate", "ffn.up")}
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Spectrum:
 def changes(
     before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor], shape: Shape
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """What was added to each matrix of the blocks, one at a time, in float64 where `after` is: by names as
-    blocks.0.attn.q, where q, k, v and gate, up stand apart. `before` and `after` are a decoder's state dicts; a
-    ValueError where one has a matrix that the other has not."""
+    """What was added to each matrix of the blocks, one at a time, in float64 where `after` is, by the name that the
+    field gives it: model.layers.0.self_attn.q_proj. `before` and `after` are a decoder's state dicts; a ValueError
+    where a matrix is not in both."""
     for name in (name for name in before if _is_matrix(name)):
         if name not in after or before[name].shape != after[name].shape:
             raise ValueError(f"there is no {name} of size {tuple(before[name].shape)} after the change")
@@ -55,18 +55,15 @@ def _is_matrix(name: str) -> bool:
 
 
 def split(name: str, matrix: torch.Tensor, shape: Shape) -> Iterator[tuple[str, torch.Tensor]]:
-    """A matrix of a decoder by its name, or the parts it is made of: (H + 2 K) E rows are q, k and v, 2 F rows gate and
-    up."""
-    stem = name.removesuffix(".weight")
-    block, part = stem.rsplit(".", 2)[0], ".".join(stem.rsplit(".", 2)[1:])
+    """The matrices that one of a decoder is made of, by the field's names: (H + 2 K) E rows are q, k and v, 2 F rows
+    gate and up."""
     sizes = {
-        "attn.qkv": [n * shape.head_dim for n in (shape.n_heads, shape.n_kv_heads, shape.n_kv_heads)],
-        "ffn.gate_up": [shape.d_ff, shape.d_ff],
-    }.get(part)
-    if sizes is None:
-        yield stem, matrix
-    else:
-        yield from ((f"{block}.{n}", rows) for n, rows in zip(_FUSED[part], matrix.split(sizes), strict=True))
+        "qkv": [n * shape.head_dim for n in (shape.n_heads, shape.n_kv_heads, shape.n_kv_heads)],
+        "gate_up": [shape.d_ff, shape.d_ff],
+    }  # fmt: skip
+    rows = sizes.get(name.removesuffix(".weight").rpartition(".")[2], [matrix.shape[0]])
+    names = (theirs.removesuffix(".weight") for theirs in hub.their_names(name))
+    yield from zip(names, matrix.split(rows), strict=True)
 
 
 def low_rank(lora_A: torch.Tensor, lora_B: torch.Tensor, scaling: float) -> torch.Tensor:
@@ -99,9 +96,9 @@ def rank_for(squares: torch.Tensor, fraction: float = FRACTION) -> int:
 def spectrum(module: str, change: torch.Tensor, fraction: float = FRACTION) -> Spectrum:
     """Of one change (out, in), by the name of what was changed."""
     squares = energies(change)
-    _, layer, part = module.split(".", 2)
+    _, _, layer, part, _ = module.split(".")  # model.layers.0.self_attn.q_proj
     return Spectrum(
-        module, int(layer), "attention" if part.startswith("attn.") else "mlp", rank_for(squares, fraction),
+        module, int(layer), "attention" if part == "self_attn" else "mlp", rank_for(squares, fraction),
         squares.numel(), float(squares.sum().sqrt()), float(squares[0].sqrt()),
     )  # fmt: skip
 

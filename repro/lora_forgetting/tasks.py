@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -85,9 +85,7 @@ def code_problems(path: Path, limit: int | None = None) -> list[CodeProblem]:
 
 def _problems(path: Path, limit: int | None, read: Callable[[dict[str, Any]], P]) -> list[P]:
     found: list[P] = []
-    for where, row in rows(path):
-        if limit is not None and len(found) >= limit:
-            break
+    for where, row in islice(rows(path), limit):
         try:
             found.append(read(row))
         except (ValueError, SyntaxError) as error:
