@@ -28,6 +28,7 @@ MLP = ("gate_proj", "up_proj", "down_proj")
 ALL = ATTENTION + MLP
 # one matrix here may be several there
 _PARTS = {"attn.qkv": ATTENTION[:3], "attn.out": ATTENTION[3:], "ffn.gate_up": MLP[:2], "ffn.down": MLP[2:]}
+Init = Literal["kaiming", "gaussian", "normal"]
 BLOCK = 0.25  # R / I up to which W and B are one product; beyond it the zeros of the block diagonal cost too much
 
 
@@ -41,7 +42,7 @@ class LoRA:
     alpha: float
     targets: tuple[str, ...] = ALL
     dropout: float = 0.0
-    init: Literal["kaiming", "gaussian", "normal"] = "kaiming"
+    init: Init = "kaiming"
     rslora: bool = False
 
     def __post_init__(self) -> None:
@@ -287,7 +288,7 @@ def _read(folder: Path) -> tuple[LoRA, dict[str, torch.Tensor]]:
         told = odd[0] if odd else "peft_type, or bias"
         raise ValueError(f"{folder / _CONFIG}: {told} says that this is no plain LoRA, which is all that is read here")
     names = {name.rsplit(".", 3)[1] for name in tensors}
-    init: Literal["kaiming", "gaussian"] = "gaussian" if config.get("init_lora_weights") == "gaussian" else "kaiming"
+    init: Init = "gaussian" if config.get("init_lora_weights") == "gaussian" else "kaiming"
     lora = LoRA(
         config["r"], config["lora_alpha"], tuple(name for name in ALL if name in names) or tuple(sorted(names)),
         config.get("lora_dropout", 0.0), init, config.get("use_rslora", False),

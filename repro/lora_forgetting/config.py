@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from repro.lab.recipe import Recipe
 
@@ -57,8 +57,10 @@ class Config:
     """What is done to the base: `NAME field=value …` changes fields of this config; none: the base alone is made."""
     method: Literal["full", "lora"] = "lora"
     """All weights, or adapters alone."""
+    embeddings: bool = True
+    """Whether full finetuning trains the embeddings too, as the paper's does."""
     r: int = 16
-    """Rank of the adapters."""
+    """Rank of the adapters. torchrun takes --r for its own: there say --arms 'arm r=4'."""
     alpha: float = 0.0
     """Their scale times r; 0: twice the rank, the paper's choice."""
     targets: tuple[str, ...] = ATTENTION + MLP
@@ -107,17 +109,26 @@ def arm_config(config: Config, text: str) -> tuple[str, Config]:
     """The name of an arm and its settings: `lora-r4 r=4 lr=0.002 targets=q_proj+v_proj` changes three fields. A
     ValueError in one line where there is no such field or value."""
     name, *changes = text.split()
-    kinds = {f.name: type(getattr(config, f.name)) for f in fields(config)}
+    kinds = get_type_hints(Config)
     found: dict[str, Any] = {}
     for change in changes:
         key, _, value = change.partition("=")
         if key not in kinds or key in ("arms", "seed", "base", "domain"):
             raise ValueError(f"arm '{text}': an arm has no field {key}")
         try:
-            found[key] = tuple(value.split("+")) if kinds[key] is tuple else kinds[key](value)
-        except ValueError:
-            raise ValueError(f"arm '{text}': {value} is no {kinds[key].__name__}") from None
+            found[key] = _read(kinds[key], value)
+        except (ValueError, KeyError):
+            raise ValueError(f"arm '{text}': {value} is no value of {key}") from None
     return name, replace(config, **found)
+
+
+def _read(kind: Any, value: str) -> Any:
+    """A value out of its text; a KeyError or ValueError where it is none."""
+    if kind is bool:
+        return {"true": True, "false": False}[value]
+    if get_origin(kind) is Literal:
+        return {name: name for name in get_args(kind)}[value]
+    return tuple(value.split("+")) if get_origin(kind) is tuple else kind(value)
 
 
 # smoke: every method at each of its learning rates, then what is changed at one
@@ -134,6 +145,7 @@ def smoke_arms() -> tuple[str, ...]:
     full = [f"full-lr{lr:g} method=full lr={lr:g}" for lr in FULL_LRS]
     ranks = [f"lora-r{r}-lr{lr:g} r={r} lr={lr:g}" for r in RANKS for lr in LORA_LRS]
     regular = ["full-wd method=full lr=0.001 weight_decay=1", "full-drop method=full lr=0.001 attention_dropout=0.1"]
+    frozen = [f"full-frozen-lr{lr:g} method=full embeddings=false lr={lr:g}" for lr in (1e-3, 3e-3)]
     places = [
         f"{name}-lr{lr:g} r=4 lr={lr:g} targets={'+'.join(targets)}"
         for name, targets in (("attention", ATTENTION), ("mlp", MLP))
@@ -141,7 +153,7 @@ def smoke_arms() -> tuple[str, ...]:
     ]
     scales = [f"lora-r16-alpha{alpha} r=16 alpha={alpha} lr={MIDDLE:g}" for alpha in (16, 2)]
     longer = [f"full-steps{n} method=full lr=0.001 steps={n}" for n in DURATIONS if n != 150]
-    return (*full, *ranks, *regular, *places, *scales, *longer)
+    return (*full, *ranks, *regular, *frozen, *places, *scales, *longer)
 
 
 _SMOKE = Config(arms=smoke_arms(), measure=("loss", "spectrum"), log_every=25)
@@ -226,7 +238,7 @@ def _sampled(config: Config) -> Config:
 
 _PAPER = Config(
     domain="text", base="data/Llama-2-7b-hf", source="data/text", evals="data/evals", seq_len=4096, batch_size=192,
-    accum=192, base_steps=0, control_steps=0, optimizer="lionw", dropout=0.05, precision="bf16", compile=True,
+    accum=192, base_steps=0, control_steps=100, optimizer="lionw", dropout=0.05, precision="bf16", compile=True,
     measure=("loss", "choices", "spectrum", "code"), questions=0, log_every=100,
 )  # fmt: skip
 _CODE = replace(_PAPER, target="data/starcoder-python", steps=25_431, lr=1e-5, weight_decay=1e-6, warmup=0.04)
@@ -246,7 +258,9 @@ def _paper() -> dict[str, Recipe[Config]]:
             minutes = round(flop * tokens / 400e12 / 60, -1)
             found[f"paper-{kind}-{name}"] = Recipe(
                 f"Llama-2-7B, {tokens / 1e9:.3g} G tokens of {'code' if kind == 'code-cpt' else 'code instructions'}, "
-                f"as published; {memory}; nobody has run it here", "1 H200" if name == "full" else _H100, minutes,
+                f"as published; {memory}; nobody has run it here",
+                "1 H200" if name == "full" else _H100,
+                minutes,
                 replace(config, lr=lr, **changes),
             )
     return found
@@ -255,7 +269,7 @@ def _paper() -> dict[str, Recipe[Config]]:
 RECIPES: dict[str, Recipe[Config]] = {
     "smoke": Recipe(
         "Two Markov languages of known entropy: a base that knows the first is taught the second by full finetuning "
-        "and by LoRA in 25 arms, each method at three learning rates or four; every number exceeds a known optimum",
+        "and by LoRA in 27 arms, each method at three learning rates or four; every number exceeds a known optimum",
         "2 CPU cores", 1, _SMOKE,
     ),
     "gpu-base": Recipe(

@@ -62,13 +62,13 @@ def peer(size: Size, method: str, compiled: bool = False) -> Callable[[], Any]:
 
     s, on = size.shape, device()
     torch.manual_seed(0)
-    net: Any = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=s.vocab_size, hidden_size=s.d_model, num_hidden_layers=s.n_layers, num_attention_heads=s.n_heads,
-            num_key_value_heads=s.n_kv_heads, intermediate_size=s.d_ff, max_position_embeddings=s.max_seq_len,
-            tie_word_embeddings=s.tied, attn_implementation="sdpa", use_cache=False,
-        )
-    ).to(on)  # fmt: skip
+    config: dict[str, Any] = dict(
+        vocab_size=s.vocab_size, hidden_size=s.d_model, num_hidden_layers=s.n_layers, num_attention_heads=s.n_heads,
+        num_key_value_heads=s.n_kv_heads, intermediate_size=s.d_ff, max_position_embeddings=s.max_seq_len,
+        tie_word_embeddings=s.tied, attn_implementation="sdpa", use_cache=False,
+    )  # fmt: skip
+    net: Any = LlamaForCausalLM(LlamaConfig(**config))
+    net = net.to(on)
     if method == "lora":
         from peft import LoraConfig, get_peft_model
 
@@ -98,7 +98,8 @@ def timed(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-    windows, began = [], time.monotonic()
+    windows: list[float] = []
+    began = time.monotonic()
     while time.monotonic() - began < seconds or len(windows) < 3:
         start = time.perf_counter()
         for _ in range(5):

@@ -117,6 +117,10 @@ def tokenizer_of(config: Config) -> Tokenizer:
     """The base's own: SmolLM2's out of its package, or the tokenizer.json beside the checkpoint."""
     if config.base == "smollm2":
         return Tokenizer(smollm2.tokenizer(), smollm2.NAME)
+    if not Path(config.base).is_dir():
+        raise ValueError(
+            f"there is no base at '{config.base}'; `python -m repro.lora_forgetting.train gpu-base` heals one"
+        )
     return tokenizers.load(Path(config.base) / "tokenizer.json")
 
 

@@ -1,21 +1,26 @@
-"""What an arm has learnt of the target and forgotten of the source."""
+"""What an arm has learnt of the target and forgotten of the source: at the end of a run, and
+`python -m repro.lora_forgetting.eval OUT --measure loss code` for more of its last arm."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
+from tyro.conf import Positional
 
 from repro.lab import lm_eval, lora
 from repro.lab.cache import write
 from repro.lab.generate import Sampling
 from repro.lab.run import Run
 from repro.lab.transformer import Decoder, TokenLoss
-from repro.lora_forgetting import figures
-from repro.lora_forgetting.config import Config
+from repro.lora_forgetting import data, figures
+from repro.lora_forgetting.config import Config, Measure
 from repro.lora_forgetting.data import Domain, Domains
 from repro.lora_forgetting.diversity import diversity
 from repro.lora_forgetting.model import at_plateau
@@ -91,7 +96,11 @@ def spectrum(decoder: Decoder, base: Decoder) -> Metrics:
     before, after = base.state_dict(), merged.state_dict()
     found = spectra(changes(before, after, base.shape))
     weights = math.sqrt(sum(float(p.double().square().sum()) for p in base.blocks.parameters() if p.dim() > 1))
-    return summary(found) | {"change": math.sqrt(sum(s.norm**2 for s in found)) / weights}
+    ranks = {name: value for name, value in summary(found).items() if not name.startswith("rank_fraction")}
+    # the ranks of adapters are those they are given
+    return (ranks if len(lora.layers(decoder)) == 0 else {}) | {
+        "change": math.sqrt(sum(s.norm**2 for s in found)) / weights
+    }
 
 
 def choices(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
@@ -162,7 +171,7 @@ def finish(run: Run, config: Config, results: Results, plateau: tuple[float, flo
             "nats; forgetting is not told; train the base longer (--base-steps)"
         )
     metrics: Metrics = {"base_nats_before_control": before, "base_nats": after, "at_plateau": float(flat)}
-    arms = {name: told(found, flat) for name, found in results.found.items() if name not in ("base", "control")}
+    arms = {name: told(found, flat) for name, found in results.found.items() if name != "base"}
     for name, found in arms.items():
         metrics |= {key if len(arms) == 1 else f"{name}_{key}": value for key, value in found.items()}
     if len(arms) > 1 and flat:
@@ -183,3 +192,43 @@ def told(found: Mapping[str, float], flat: bool) -> Metrics:
 
 
 _OF_SOURCE = {*_QUESTIONS, "source_accuracy"}
+
+
+# The command line
+
+
+@dataclass(frozen=True)
+class Options:
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """The folder of a finished run; its last arm is measured."""
+    measure: tuple[Measure, ...] = ("loss",)
+    """What of it."""
+    evals: str = ""
+    """Another folder of questions than the run's."""
+    questions: int | None = None
+    """Only so many of each set; 0: all."""
+    samples: int | None = None
+    """Samples of a prompt."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    from repro.lora_forgetting.train import load_run
+
+    asked = tyro.cli(Options, args=args, prog="python -m repro.lora_forgetting.eval", description="Measure an arm.")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        config, decoder, base = load_run(asked.run)
+        config = replace(
+            config, measure=asked.measure, evals=asked.evals or config.evals,
+            questions=config.questions if asked.questions is None else asked.questions,
+            samples=asked.samples or config.samples,
+        )  # fmt: skip
+        domains = data.load(config, device)
+        found = measure(config, decoder.to(device), base.to(device), domains)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    print(json.dumps({name: round(value, 6) for name, value in found.items()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,25 +24,29 @@ def method(name: str) -> str:
 
 def fronts(arms: Mapping[str, Mapping[str, float]], excess: bool, path: Path) -> str:
     """Every arm as a point and the two envelopes, of full finetuning and of all LoRA; the file's name."""
+    from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     points = {name: (found["target_nats"], found["forgot_nats"]) for name, found in arms.items()}
-    for i, kind in enumerate(sorted({method(name) for name in points})):
-        own = [point for name, point in points.items() if method(name) == kind]
-        mark = "s" if kind.startswith("full") else "o"
-        axis.plot(*zip(*own, strict=True), mark, color=f"C{i % 10}", label=kind, markersize=5, alpha=0.8)
-    for label, style in (("full", "k-"), ("lora", "k--")):
-        own = front([p for name, p in points.items() if _family(name) == label])
+    for family, colours, mark, line in (("full", "autumn", "s", "-"), ("lora", "winter", "o", "--")):
+        own = {name: point for name, point in points.items() if _family(name) == family}
+        kinds = list(dict.fromkeys(method(name) for name in own))
+        for i, kind in enumerate(kinds):
+            of_kind = [point for name, point in own.items() if method(name) == kind]
+            shade = colormaps[colours](i / max(1, len(kinds) - 1))
+            axis.plot(*zip(*of_kind, strict=True), mark, color=shade, label=kind, markersize=5)
         if own:
-            axis.plot(*zip(*own, strict=True), style, linewidth=1, label=f"front of {label}")
+            axis.plot(
+                *zip(*front(list(own.values())), strict=True), f"k{line}", linewidth=1, label=f"front of {family}"
+            )
     over = ", nats above the optimum" if excess else ", nats"
     axis.set(xlabel=f"loss on the target{over}", ylabel="rise of the loss on the source, nats", xscale="log")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=6, ncols=2)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=110)
     return path.name
 

@@ -69,7 +69,9 @@ def arm_of(config: Config, base: Decoder) -> Decoder:
     if config.attention_dropout:
         drop_attention(base, config.attention_dropout)
     if config.method == "full":
-        return base.requires_grad_(True)
+        base.requires_grad_(True)
+        base.embed.requires_grad_(config.embeddings)
+        return base
     return adapt(base, lora(config), torch.bfloat16 if config.precision == "bf16" else None)
 
 
@@ -81,13 +83,13 @@ def lora(config: Config) -> LoRA:
 
 
 def save_base(decoder: Decoder, folder: Path, before: float, after: float) -> None:
-    """Keep a base, with the source's loss before and after the control, in nats a token."""
+    """Keep a base, with the source's loss in nats a token before and after the control."""
     hub.save(decoder, folder)
     write(folder / _SAID, json.dumps({"before_nats": before, "after_nats": after}) + "\n")
 
 
-def is_base(folder: Path) -> bool:
-    return (folder / _SAID).is_file()
+def is_base(name: str) -> bool:
+    return bool(name) and (Path(name) / _SAID).is_file()
 
 
 def plateau(folder: Path) -> tuple[float, float]:

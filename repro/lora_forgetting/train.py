@@ -3,9 +3,11 @@ under torchrun."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,14 +49,16 @@ class Stage:
 def stages(config: Config) -> list[Stage]:
     """What a run does, in its order: the base and its control, unless a base is there already, then each arm."""
     parts: list[tuple[str, Config, bool]] = []
-    if not model.is_base(Path(config.base)):
+    if not model.is_base(config.base):
+        if config.control_steps < 1:
+            raise ValueError("without a control nothing tells whether the base is at a plateau; set --control-steps")
         of_base = replace(config, method="full", optimizer="adamw", weight_decay=0.01, attention_dropout=0.0)
         base = replace(of_base, steps=config.base_steps, lr=config.base_lr)
         control = replace(of_base, steps=config.control_steps, lr=config.base_lr / 3)
         parts = [("base", base, True), ("control", control, True)]
     parts += [(*arm_config(config, text), False) for text in config.arms]
     found, at = [], 0
-    for name, own, on_source in parts:
+    for name, own, on_source in (part for part in parts if part[1].steps):
         found.append(Stage(name, own, on_source, at))
         at = found[-1].ends
     return found
@@ -123,13 +127,13 @@ class Experiment:
     def __init__(self, config: Config, domains: Domains, run: Run) -> None:
         self.config, self.domains, self.run = config, domains, run
         self.stages = stages(config)
-        found = Path(config.base)
-        self.base = found if model.is_base(found) else run.folder / "base"
+        self.base = Path(config.base) if model.is_base(config.base) else run.folder / "base"
+        self.trained = run.folder / "trained"  # the base before the control
         self.results = eval.Results(run.folder / "arms.json")
 
     @property
     def total(self) -> int:
-        return self.stages[-1].ends if self.stages else 0
+        return self.stages[-1].ends
 
     def at(self, step: int) -> Stage:
         return next(stage for stage in self.stages if step < stage.ends)
@@ -137,11 +141,20 @@ class Experiment:
     def begin(self, stage: Stage) -> TrainState:
         """A state as the stage finds it."""
         torch.manual_seed(stage.config.seed)
-        if stage.name == "base":
-            decoder = model.first(stage.config)
-        else:
-            decoder = hub.load(self.base if not stage.on_source else self.run.folder / "trained")
-        return make_state(stage.config, decoder if stage.on_source else model.arm_of(stage.config, decoder), self.world)
+        if not stage.on_source:
+            return make_state(stage.config, model.arm_of(stage.config, hub.load(self.base)), self.world)
+        healed = stage.name == "control" and self.trained.is_dir()
+        decoder = hub.load(self.trained) if healed else model.first(stage.config)
+        state = make_state(stage.config, decoder, self.world)
+        if stage.name == "control" and self.world.is_main:
+            self.results.keep("base", {"source_nats": self._source_nats(stage, decoder)})
+        return state
+
+    def _source_nats(self, stage: Stage, decoder: Decoder) -> float:
+        """The loss itself, whatever the optimum."""
+        loss = eval.held_out(stage.config, decoder.eval(), self.domains.source)
+        decoder.train()
+        return loss + self.domains.source.optimum_nats
 
     @property
     def world(self) -> World:
@@ -150,18 +163,15 @@ class Experiment:
     def end(self, stage: Stage, state: TrainState) -> None:
         """Keep what the stage made; the main rank does, the others wait."""
         assert isinstance(state.model, TokenLoss)
-        decoder = state.model.decoder.eval()
-        if self.world.is_main and stage.on_source:
-            loss = eval.held_out(stage.config, decoder, self.domains.source)
-            self.results.keep(stage.name, {"source_nats": loss})
-            if stage.name == "base":
-                hub.save(decoder, self.run.folder / "trained")
-            else:
-                model.save_base(decoder, self.base, self.results["base"]["source_nats"], loss)
-                self._keep_tokenizer()
+        decoder = state.model.decoder
+        if self.world.is_main and stage.name == "base":
+            hub.save(decoder, self.trained)
+        elif self.world.is_main and stage.name == "control":
+            model.save_base(decoder, self.base, self.results["base"]["source_nats"], self._source_nats(stage, decoder))
+            self._keep_tokenizer()
         elif self.world.is_main:
             base = hub.load(self.base).to(self.world.device).eval()
-            self.results.keep(stage.name, eval.measure(stage.config, decoder, base, self.domains))
+            self.results.keep(stage.name, eval.measure(stage.config, decoder.eval(), base, self.domains))
         self.world.wait()
 
     def _keep_tokenizer(self) -> None:
@@ -203,8 +213,9 @@ def train(asked: Command[Config], w: World) -> TrainState | None:
         domain = domains.source if stage.on_source else domains.target
         take = take or Step(stage.config, domain, state, w)
         at, c = step - stage.begins, stage.config
-        rows = batch_indices(domain.n, c.batch_size, c.seed, at + (c.steps if stage.name == "control" else 0))
-        loss, norm = take(at, my_share(rows.to(w.device), w.rank, w.size))
+        seen = config.base_steps if stage.name == "control" else 0
+        rows = batch_indices(domain.n, c.batch_size, c.seed, seen + at, str(w.device))
+        loss, norm = take(at, my_share(rows, w.rank, w.size))
         if at % c.log_every == 0 or step + 1 == stage.ends:
             run.log(step, loss_nats=loss, grad_norm=norm)
         if step + 1 == stage.ends:
@@ -213,6 +224,26 @@ def train(asked: Command[Config], w: World) -> TrainState | None:
         eval.finish(run, config, experiment.results, model.plateau(experiment.base))
     w.wait()
     return state
+
+
+def load_run(folder: Path) -> tuple[Config, Decoder, Decoder]:
+    """The settings of a run's last arm, its decoder as it ended, and its base; on the CPU. A ValueError in one line
+    where the folder holds no finished run that has an arm."""
+    try:
+        record = json.loads((folder / "record.json").read_text("utf-8"))
+        said = {name: tuple(v) if isinstance(v, list) else v for name, v in record["config"].items()}
+        known: dict[str, Any] = {f.name: said[f.name] for f in fields(Config) if f.name in said}
+        whole = Config(**known)
+        saved = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)["model"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder} holds no run that can be read: {error}") from None
+    if not record["done"] or not whole.arms:
+        raise ValueError(f"{folder} holds no finished run that has an arm")
+    base = Path(whole.base) if model.is_base(whole.base) else folder / "base"
+    config = arm_config(whole, whole.arms[-1])[1]
+    net = TokenLoss(model.arm_of(config, hub.load(base)))
+    net.load_state_dict(saved)
+    return config, net.decoder.eval(), hub.load(base).eval()
 
 
 def _cost(asked: Command[Config], w: World) -> None:
