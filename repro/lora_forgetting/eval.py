@@ -148,7 +148,7 @@ def gsm8k(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
 def code(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
     """pass@1 on HumanEval from `samples` samples at temperature 0.2 and top-p 0.95, as the paper has it."""
     assert domains.tokenizer is not None
-    problems = code_problems(Path(config.evals) / "humaneval.jsonl.bz2")
+    problems = code_problems(Path(config.evals) / "humaneval.jsonl.bz2", config.questions or None)
     made = complete(
         plain(config, decoder), domains.tokenizer, [p.prompt for p in problems], config.samples, 512,
         problems[0].stops, Sampling(0.2, 0.95), seed=config.seed, dtype=_type(config),
