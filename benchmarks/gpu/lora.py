@@ -1,7 +1,7 @@
 """Speed and memory of a step of LoRA on one GPU: ours beside peft's on transformers, and both beside full finetuning,
 in the same run; one JSON line a figure.
 
-    python benchmarks/gpu/lora.py [--peer] [--profile] [--seconds N] [--tiny]
+    python benchmarks/gpu/lora.py [--peer] [--profile] [--seconds N] [--only TEXT] [--tiny]
 
 MobileLLM-125M's shape (30 layers, width 576, 9 query and 3 key-value heads, 32,000 tokens), rank 16 on all seven linear
 layers of every block (4.88 M parameters), 16 sequences of 2,048 tokens, and 1 of them; bf16, what is trained in fp32:
@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch._functorch.config
 from timing import show_profile
 
 from repro.lab import lora
@@ -26,33 +29,50 @@ TINY = Size(Shape(512, 64, 2, 4, 2, 96, 64), 4, 64)
 Make = Callable[[], Callable[[], Any]]
 
 
-def say(case: str, size: Size, ms: float, peak_gib: float) -> None:
+def say(case: Case, ms: float, peak_gib: float, first: float) -> None:
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    rate = size.batch * size.seq_len / ms * 1e3
+    size = case.size
     row = {
-        "case": case, "what": f"training step, {size.batch} x {size.seq_len}", "value": float(f"{rate:.5g}"),
-        "unit": "tokens/s", "device": name, "ms": round(ms, 3), "peak_gib": round(peak_gib, 2),
+        "case": case.name, "what": f"training step, {size.batch} x {size.seq_len}",
+        "value": float(f"{size.batch * size.seq_len / ms * 1e3:.5g}"), "unit": "tokens/s", "device": name,
+        "ms": round(ms, 3), "peak_gib": round(peak_gib, 2), "first_step_s": round(first, 1),
     }  # fmt: skip
     print(json.dumps(row), flush=True)
 
 
-def cases(size: Size, small: Size, with_peer: bool, compiled: bool) -> list[tuple[str, Size, float, Make]]:
-    """Name, size, `lora.BLOCK`, and what makes the step."""
-    block = lora.BLOCK
-    found: list[tuple[str, Size, float, Make]] = [
-        ("ours, LoRA", size, block, lambda: ours(size, "lora", compiled)),
-        ("ours, LoRA, two micro-batches", size, block, lambda: ours(size, "lora", compiled, accum=2)),
-        ("ours, LoRA, W and B apart", size, 0.0, lambda: ours(size, "lora", compiled)),
-        ("ours, full", size, block, lambda: ours(size, "full", compiled)),
-        ("ours, full, two micro-batches", size, block, lambda: ours(size, "full", compiled, accum=2)),
-        ("ours, LoRA", small, block, lambda: ours(small, "lora", compiled)),
-        ("ours, full", small, block, lambda: ours(small, "full", compiled)),
+@dataclass(frozen=True)
+class Case:
+    """`block` is lora.BLOCK; `budget` the part of the usual activations that a compiled block may keep: the rest is
+    made again on the way back, the cheapest first."""
+
+    name: str
+    size: Size
+    make: Make
+    block: float = lora.BLOCK
+    budget: float = 1.0
+
+
+def cases(size: Size, small: Size, with_peer: bool, compiled: bool) -> list[Case]:
+    found = [
+        Case("ours, LoRA", size, _ours(size, "lora", compiled)),
+        Case("ours, LoRA, two micro-batches", size, _ours(size, "lora", compiled, 2)),
+        Case("ours, LoRA, W and B apart", size, _ours(size, "lora", compiled), block=0.0),
+        Case("ours, LoRA, 0.7 of the activations", size, _ours(size, "lora", compiled), budget=0.7),
+        Case("ours, LoRA, 0.5 of the activations", size, _ours(size, "lora", compiled), budget=0.5),
+        Case("ours, full", size, _ours(size, "full", compiled)),
+        Case("ours, full, two micro-batches", size, _ours(size, "full", compiled, 2)),
+        Case("ours, LoRA", small, _ours(small, "lora", compiled)),
+        Case("ours, full", small, _ours(small, "full", compiled)),
     ]
     for how in ("eager", "compiled") if with_peer else ():
         for one in (size, small):
             for label, method in (("peft, LoRA", "lora"), ("transformers, full", "full")):
-                found.append((f"{label}, {how}", one, block, _peer(one, method, compiled and how == "compiled")))
+                found.append(Case(f"{label}, {how}", one, _peer(one, method, compiled and how == "compiled")))
     return found
+
+
+def _ours(size: Size, method: str, compiled: bool, accum: int = 1) -> Make:
+    return lambda: ours(size, method, compiled, accum)
 
 
 def _peer(size: Size, method: str, compiled: bool) -> Make:
@@ -64,17 +84,24 @@ def main() -> None:
     parser.add_argument("--peer", action="store_true", help="measure peft and transformers too")
     parser.add_argument("--profile", action="store_true", help="print what our steps are made of")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each figure")
+    parser.add_argument("--only", default="", help="cases with this in their name")
     parser.add_argument("--tiny", action="store_true", help="a small size, to see that it works")
     asked = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
     size = TINY if asked.tiny else Size()
     small, usual = Size(size.shape, SMALL, size.seq_len), lora.BLOCK
-    for case, own, block, make in cases(size, small, asked.peer, device().type == "cuda"):
-        lora.BLOCK = block
-        step = make()
-        say(case, own, *timed(step, asked.seconds))
-        if asked.profile and case in ("ours, LoRA", "ours, full") and own is size:
-            show_profile(step)
+    for case in cases(size, small, asked.peer, device().type == "cuda"):
+        if asked.only not in case.name:
+            continue
+        with torch._functorch.config.patch(activation_memory_budget=case.budget):
+            lora.BLOCK = case.block
+            began = time.monotonic()
+            step = case.make()
+            step()
+            first = time.monotonic() - began
+            say(case, *timed(step, asked.seconds), first)
+            if asked.profile and case.name in ("ours, LoRA", "ours, full") and case.size is size:
+                show_profile(step)
         del step
         free()
     lora.BLOCK = usual

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from repro.lab import hub, smollm2
 from repro.lab.cache import write
 from repro.lab.lora import LoRA, adapt
-from repro.lab.transformer import Attention, Context, Decoder, Shape, rotate
+from repro.lab.transformer import Attention, Context, Decoder, Shape, Slot, rotate
 from repro.lora_forgetting.config import Config
 
 PLATEAU = 0.01  # of the source's loss: what a base may still gain by training on it for as long as an arm trains
@@ -26,7 +26,7 @@ class DroppingAttention(Attention):
         super().__init__(shape)
         self.dropout = dropout
 
-    def forward(self, x: torch.Tensor, context: Context, slot: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, context: Context, slot: Slot | None = None) -> torch.Tensor:
         if not self.training or slot is not None:
             return super().forward(x, context, slot)
         B, T, _ = x.shape

@@ -102,8 +102,9 @@ class Step:
 
     def __init__(self, config: Config, domain: Domain, state: TrainState, w: World) -> None:
         self.config, self.domain, self.state, self.world = config, domain, state, w
-        net: nn.Module = DDP(state.model) if w.size > 1 else state.model
-        self.net: nn.Module = torch.compile(net) if config.compile else net  # type: ignore[assignment]
+        if config.compile:
+            state.model.compile()
+        self.net: nn.Module = DDP(state.model) if w.size > 1 else state.model
         self.take = captured(self.run, state, w) if config.compile else self.run
 
     def __call__(self, step: int, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
