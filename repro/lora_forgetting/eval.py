@@ -31,6 +31,7 @@ Metrics = dict[str, float]
 _BATCH = 32  # sequences measured at once
 _QUESTIONS = {"hellaswag": "hellaswag_val", "arc_challenge": "arc_challenge", "winogrande": "winogrande"}
 _PROMPT, _NEW = 32, 64  # tokens that a sample continues, and that it has
+_ANSWER, _PROGRAM = 256, 512  # tokens of an answer, and of a program
 
 
 class Results:
@@ -141,7 +142,8 @@ def gsm8k(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
     folder = Path(config.evals)
     shots = math_problems(folder / "gsm8k_train.jsonl.bz2", 5)
     problems = math_problems(folder / "gsm8k_test.jsonl.bz2", config.questions or None)
-    scores = math_scores(plain(config, decoder), domains.tokenizer, problems, shots, dtype=_type(config))
+    model = plain(config, decoder)
+    scores = math_scores(model, domains.tokenizer, problems, shots, _ANSWER, dtype=_type(config))
     return {f"gsm8k_{name}": value for name, value in scores.items() if name.startswith("exact_match")}
 
 
@@ -150,7 +152,7 @@ def code(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
     assert domains.tokenizer is not None
     problems = code_problems(Path(config.evals) / "humaneval.jsonl.bz2", config.questions or None)
     made = complete(
-        plain(config, decoder), domains.tokenizer, [p.prompt for p in problems], config.samples, 512,
+        plain(config, decoder), domains.tokenizer, [p.prompt for p in problems], config.samples, _PROGRAM,
         problems[0].stops, Sampling(0.2, 0.95), seed=config.seed, dtype=_type(config),
     )  # fmt: skip
     scores = code_scores(problems, made)

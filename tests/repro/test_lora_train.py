@@ -23,6 +23,7 @@ from repro.lora_forgetting import data, eval, figures
 from repro.lora_forgetting.config import RECIPES, Config
 from repro.lora_forgetting.data import load
 from repro.lora_forgetting.model import arm_of, save_base
+from repro.lora_forgetting.sandbox import refusal
 from repro.lora_forgetting.train import learning_rate, load_run, make_state, stages, train, trapezoid
 
 torch.set_num_threads(1)
@@ -230,6 +231,30 @@ def test_a_checkpoint_is_healed_and_taught(tmp_path, text, monkeypatch):
                 "samples_distinct_2", "samples_unique", "at_plateau"} <= set(m)  # fmt: skip
         assert m["target_bits_per_byte"] == pytest.approx(m["target_nats"] / math.log(2), rel=0.05)
         assert 0 <= m["source_accuracy"] <= 1
+
+
+def test_answers_and_programs_are_scored(tmp_path, text, monkeypatch):
+    if refusal():
+        pytest.skip(refusal())
+    for name, value in (("_ANSWER", 4), ("_PROGRAM", 4)):
+        monkeypatch.setattr(eval, name, value)
+    sum_ = {"question": "1?", "answer": "#### 1"}
+    program = {
+        "task_id": "x", "prompt": 'def f():\n    """One."""\n', "entry_point": "f",
+        "canonical_solution": "    return 1\n", "test": "def check(f):\n assert f() == 1\n",
+    }  # fmt: skip
+    for name, row in (("gsm8k_train", sum_), ("gsm8k_test", sum_), ("humaneval", program)):
+        (tmp_path / f"{name}.jsonl.bz2").write_bytes(bz2.compress(json.dumps(row).encode()))
+    domains, decoder = load(text, torch.device("cpu")), tiny(vocab_size=257, max_seq_len=128)
+    found = eval.measure(replace(text, measure=("gsm8k", "code")), decoder, decoder, domains)
+    assert set(found) == {
+        "gsm8k_exact_match", "gsm8k_exact_match_se", "gsm8k_exact_match_flexible", "gsm8k_exact_match_flexible_se",
+        "humaneval_pass_at_1", "humaneval_pass_at_1_se",
+    }  # fmt: skip
+    assert found["humaneval_pass_at_1"] == 0  # of a random decoder
+    right = [["    return 1\n"] * 3]
+    monkeypatch.setattr(eval, "complete", lambda *args, **more: right)
+    assert eval.measure(replace(text, measure=("code",)), decoder, decoder, domains)["humaneval_pass_at_1"] == 1
 
 
 @pytest.mark.parametrize(
