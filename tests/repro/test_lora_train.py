@@ -130,6 +130,23 @@ def test_stopped_and_resumed_is_bitwise_the_same(tmp_path):
     assert run(tmp_path / "whole", config) is None  # done
 
 
+def test_every_arm_begins_at_the_base_whatever_came_before(tmp_path):
+    run(tmp_path / "a")
+    run(tmp_path / "b", replace(SMALL, arms=SMALL.arms[::-1]))
+    one, two = (json.loads((tmp_path / name / "arms.json").read_text()) for name in "ab")
+    assert one == two and len(one) == 3
+
+
+def test_the_control_goes_on_with_the_data_and_arms_begin_anew(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "repro.lora_forgetting.train.batch_indices", lambda n, size, seed, step, device: seen.append(step) or rows
+    )
+    rows = torch.arange(8)
+    run(tmp_path / "a")
+    assert seen == [*range(16), *range(5), *range(5)]
+
+
 def test_micro_batches_are_one_batch(tmp_path):
     one, many = run(tmp_path / "one"), run(tmp_path / "many", replace(SMALL, accum=4))
     torch.testing.assert_close(weights(many), weights(one), rtol=1e-3, atol=1e-4)
