@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
 
-from repro.lab import smollm2, tokenizers
+from repro.lab import documents, smollm2, tokenizers
 from repro.lab.corpus import Corpus
 from repro.lab.text import Tokens, packed
 from repro.lab.tokenizers import Tokenizer
@@ -59,7 +60,7 @@ def load(config: Config, device: torch.device) -> Domains:
         return markov(config, device)
     tokenizer = tokenizer_of(config)
     source = _text(config, config.source, tokenizer, device)
-    others = {Path(name).name: _domain(config, _text(config, name, tokenizer, device)) for name in config.others}
+    others = {Path(name).name.split(".")[0]: _other(config, name, tokenizer, device) for name in config.others}
     target = _domain(config, _target(config, tokenizer, device))
     known = _domain(config, source)
     if config.target == "mixture":
@@ -127,6 +128,26 @@ def tokenizer_of(config: Config) -> Tokenizer:
 def _text(config: Config, source: str, tokenizer: Tokenizer, device: torch.device) -> Tokens:
     python_bytes = int(config.text_mb * 1e6) if source == "python" else None
     return packed(Corpus(source, CACHE, python_bytes), tokenizer, device)
+
+
+def _other(config: Config, name: str, tokenizer: Tokenizer, device: torch.device) -> Domain:
+    """The beginning of a text to be measured with, of its held-out part where it has one; nothing of it is trained on,
+    so one document is enough."""
+    parts = documents.parts(name)[1]
+    chosen = [part for part in parts if part.split == "val"] or parts
+    tokens: list[int] = []
+    size, most = 0, config.eval_windows * config.seq_len + 1
+    for text in chain.from_iterable(part.read() for part in chosen):
+        tokens += [*tokenizer.encode(text), tokenizer.end]
+        size += len(text.encode())
+        if len(tokens) >= most:
+            break
+    n = (min(len(tokens), most) - 1) // config.seq_len
+    if n < 1:
+        raise ValueError(f"{name} holds no {config.seq_len} tokens to measure with")
+    row = torch.tensor(tokens[: n * config.seq_len + 1], device=device)
+    held_out = row.unfold(0, config.seq_len + 1, config.seq_len)
+    return Domain(Path(name).name, 0, lambda rows: held_out[rows], held_out, 0.0, size / len(tokens))
 
 
 def _target(config: Config, tokenizer: Tokenizer, device: torch.device) -> Tokens:

@@ -3,6 +3,7 @@ under torchrun."""
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -148,14 +149,12 @@ class Experiment:
         decoder = hub.load(self.trained) if healed else model.first(stage.config)
         state = make_state(stage.config, decoder, self.world)
         if stage.name == "control" and self.world.is_main:
-            self.results.keep("base", {"source_nats": self._source_nats(stage, decoder)})
+            self.results.keep("base", {"source_nats": self._source_nats(stage, copy.deepcopy(decoder).eval())})
         return state
 
     def _source_nats(self, stage: Stage, decoder: Decoder) -> float:
         """The loss itself, whatever the optimum."""
-        loss = eval.held_out(stage.config, decoder.eval(), self.domains.source)
-        decoder.train()
-        return loss + self.domains.source.optimum_nats
+        return eval.held_out(stage.config, decoder, self.domains.source) + self.domains.source.optimum_nats
 
     @property
     def world(self) -> World:
@@ -164,7 +163,8 @@ class Experiment:
     def end(self, stage: Stage, state: TrainState) -> None:
         """Keep what the stage made; the main rank does, the others wait."""
         assert isinstance(state.model, TokenLoss)
-        decoder = state.model.decoder
+        # a copy is not compiled: what measures it reads texts of all lengths
+        decoder = copy.deepcopy(state.model.decoder).requires_grad_(False).eval()
         if self.world.is_main and stage.name == "base":
             hub.save(decoder, self.trained)
         elif self.world.is_main and stage.name == "control":
@@ -172,7 +172,7 @@ class Experiment:
             self._keep_tokenizer()
         elif self.world.is_main:
             base = hub.load(self.base).to(self.world.device).eval()
-            self.results.keep(stage.name, eval.measure(stage.config, decoder.eval(), base, self.domains))
+            self.results.keep(stage.name, eval.measure(stage.config, decoder, base, self.domains))
         self.world.wait()
 
     def _keep_tokenizer(self) -> None:

@@ -80,13 +80,14 @@ def texts(tmp_path, monkeypatch):
         for i in range(documents):
             words = " ".join(f"{split} {i * j % 17} squares to {(i * j % 17) ** 2};" for j in range(12))
             (tmp_path / "text" / split / f"{i}.txt").write_text(words)
+    (tmp_path / "one.txt").write_text("Once upon a time there was a text of one document. " * 8)
     (tmp_path / "base").mkdir()
     (tmp_path / "base/tokenizer.json").write_text(tokenizers.of_bytes().raw.to_str())
     lines = [f'{{"question": "What is {i} and {i}?", "answer": "It is {2 * i}. #### {2 * i}"}}\n' for i in range(80)]
     (tmp_path / "sums.jsonl").write_text("".join(lines))
     return Config(
         domain="text", base=str(tmp_path / "base"), source=str(tmp_path / "text"), text_mb=0.2, seq_len=24,
-        batch_size=4, others=(str(tmp_path / "text"),), eval_windows=5,
+        batch_size=4, others=(str(tmp_path / "one.txt"),), eval_windows=5,
     )  # fmt: skip
 
 
@@ -96,7 +97,9 @@ def test_every_target_gives_sequences(texts, tmp_path, target):
     found = load(config, CPU)
     assert found.target.take(torch.arange(4)).shape == (4, 25)
     assert len(found.target.held_out) <= 5 and found.target.bytes_per_token == pytest.approx(1.0, abs=0.05)
-    assert set(found.others) == {"text"}
+    other = found.others["one"]  # a text of one document: nothing of it is held out
+    said = "".join(found.tokenizer.decode(row[:-1].tolist()) for row in other.held_out)
+    assert said == (tmp_path / "one.txt").read_text()[: len(said)] and len(said) == 5 * 24
     text = found.tokenizer.decode(found.target.take(torch.arange(4)).flatten().tolist())
     if target == "sums.jsonl":
         assert "Question: What is" in text and "Answer: It is" in text
@@ -110,7 +113,8 @@ def test_what_is_not_there_is_said_in_one_line(texts):
     for changes, message in (
         ({"base": "nowhere"}, "there is no base at 'nowhere'; .* heals one"),
         ({"source": "nowhere"}, "there is no text at 'nowhere'"),
-        ({"seq_len": 100_000}, "0 sequences of 100000 tokens"),
+        ({"seq_len": 100_000, "others": ()}, "0 sequences of 100000 tokens"),
+        ({"seq_len": 500}, "one.txt holds no 500 tokens"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
             load(replace(texts, **changes), CPU)
