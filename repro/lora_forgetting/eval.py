@@ -62,7 +62,7 @@ def held_out(config: Config, decoder: Decoder, domain: Domain) -> float:
 
 def measure(config: Config, decoder: Decoder, base: Decoder, domains: Domains) -> Metrics:
     """All that `config.measure` names, of an arm's decoder; `base` is what it began as. Losses: `target_nats`,
-    `source_nats`, `base_nats` of the base on the source, and the same of each other text by its name."""
+    `source_nats` and the base's own, `source_base_nats`; the same two of each other text by its name."""
     found: Metrics = {}
     if "loss" in config.measure:
         found |= losses(config, decoder, base, domains)
@@ -92,16 +92,15 @@ def losses(config: Config, decoder: Decoder, base: Decoder, domains: Domains) ->
 
 @torch.no_grad()
 def spectrum(decoder: Decoder, base: Decoder) -> Metrics:
-    """Ranks that hold 90 % of the energy of what was added to the matrices, and how large that is beside them."""
-    merged = lora.merged(decoder).float()
-    before, after = base.state_dict(), merged.state_dict()
-    found = spectra(changes(before, after, base.shape))
-    weights = math.sqrt(sum(float(p.double().square().sum()) for p in base.blocks.parameters() if p.dim() > 1))
+    """How large what was added to the matrices is beside them, `change`; and of full finetuning the ranks that hold
+    90 % of its energy: those of adapters are what they are given."""
+    weights = sum(float(p.double().square().sum()) for p in base.blocks.parameters() if p.dim() > 1)
+    adapted = lora.layers(decoder)
+    if adapted:
+        return {"change": math.sqrt(sum(float(a.change().double().square().sum()) for a in adapted.values()) / weights)}
+    found = spectra(changes(base.state_dict(), decoder.state_dict(), base.shape))
     ranks = {name: value for name, value in summary(found).items() if not name.startswith("rank_fraction")}
-    # the ranks of adapters are those they are given
-    return (ranks if len(lora.layers(decoder)) == 0 else {}) | {
-        "change": math.sqrt(sum(s.norm**2 for s in found)) / weights
-    }
+    return ranks | {"change": math.sqrt(sum(each.norm**2 for each in found) / weights)}
 
 
 def choices(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
@@ -120,7 +119,7 @@ def _precision(config: Config, decoder: Decoder) -> torch.autocast:
     return torch.autocast(decoder.embed.weight.device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def plain(config: Config, decoder: Decoder) -> Decoder:
+def plain(decoder: Decoder) -> Decoder:
     """A copy to generate with: adapters merged."""
     return lora.merged(decoder).requires_grad_(False)
 
@@ -130,7 +129,7 @@ def variety(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
     assert domains.tokenizer is not None
     prompts = [domains.tokenizer.decode(row[:_PROMPT].tolist()) for row in domains.source.held_out[: config.prompts]]
     samples = complete(
-        plain(config, decoder), domains.tokenizer, prompts, config.samples, _NEW, (), Sampling(1.0, 0.95),
+        plain(decoder), domains.tokenizer, prompts, config.samples, _NEW, (), Sampling(1.0, 0.95),
         seed=config.seed, dtype=_type(config),
     )  # fmt: skip
     return {f"samples_{name}": value for name, value in diversity(samples).items()}
@@ -142,7 +141,7 @@ def gsm8k(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
     folder = Path(config.evals)
     shots = math_problems(folder / "gsm8k_train.jsonl.bz2", 5)
     problems = math_problems(folder / "gsm8k_test.jsonl.bz2", config.questions or None)
-    model = plain(config, decoder)
+    model = plain(decoder)
     scores = math_scores(model, domains.tokenizer, problems, shots, _ANSWER, dtype=_type(config))
     return {f"gsm8k_{name}": value for name, value in scores.items() if name.startswith("exact_match")}
 
@@ -152,7 +151,7 @@ def code(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
     assert domains.tokenizer is not None
     problems = code_problems(Path(config.evals) / "humaneval.jsonl.bz2", config.questions or None)
     made = complete(
-        plain(config, decoder), domains.tokenizer, [p.prompt for p in problems], config.samples, _PROGRAM,
+        plain(decoder), domains.tokenizer, [p.prompt for p in problems], config.samples, _PROGRAM,
         problems[0].stops, Sampling(0.2, 0.95), seed=config.seed, dtype=_type(config),
     )  # fmt: skip
     scores = code_scores(problems, made)

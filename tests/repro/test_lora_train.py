@@ -195,6 +195,22 @@ def test_weight_decay_is_for_matrices_of_what_is_trained():
     assert len(low.optimizer.param_groups) == 1 and len(low.optimizer.param_groups[0]["params"]) == 24
 
 
+def test_what_moved_is_the_adapters_alone():
+    """In bf16 the frozen matrices differ from the base's by rounding, which nothing has trained."""
+    base, low = tiny(), arm_of(replace(SMALL, method="lora", precision="bf16"), tiny())
+    assert eval.spectrum(low, base) == {"change": 0.0}
+    layer = layers(low)["blocks.1.ffn.down"]
+    torch.nn.init.normal_(layer.lora_B)
+    whole = sum(p.double().square().sum() for n, p in base.named_parameters() if n.startswith("blocks") and p.dim() > 1)
+    expected = layer.change().norm() / whole.sqrt()
+    assert eval.spectrum(low, base)["change"] == pytest.approx(float(expected), rel=1e-5)
+    moved = tiny()
+    with torch.no_grad():
+        moved.blocks[1].ffn.down.weight += layer.change()
+    found = eval.spectrum(moved, base)
+    assert found["change"] == pytest.approx(float(expected), rel=1e-4) and found["rank_mlp"] <= 2
+
+
 def test_fronts_hold_what_nothing_beats():
     points = [(1.0, 5.0), (2.0, 4.0), (2.0, 3.0), (3.0, 3.5), (4.0, 1.0)]
     assert figures.front(points) == [(1.0, 5.0), (2.0, 3.0), (4.0, 1.0)]
