@@ -198,7 +198,8 @@ def complete(
         )
     # the longest first, so that a batch is of about one length
     order = sorted((i for i in range(len(read)) for _ in range(samples)), key=lambda i: -len(read[i]))
-    generator, special = Generator(decoder, batch, places, sampling, dtype), special_tokens(tokenizer)
+    batch, special = max(1, min(batch, len(order))), special_tokens(tokenizer)
+    generator = Generator(decoder, batch, places, sampling, dtype)
     found: list[list[str]] = [[] for _ in prompts]
     for at in range(0, len(order), batch):
         some = order[at : at + batch]

@@ -291,9 +291,10 @@ def tried(call, *args):
         "import socket as s\nfor kind in (s.AF_INET, s.AF_INET6, s.AF_UNIX, s.AF_NETLINK): tried(s.socket, kind)\n"
         "tried(s.socketpair); tried(s.create_connection, ('127.0.0.1', 9))",
         "import resource; tried(resource.setrlimit, resource.RLIMIT_CPU, (99, 99))",
+        "import fcntl; tried(fcntl.fcntl, 1, fcntl.F_SETOWN, os.getppid()); fcntl.fcntl(1, fcntl.F_GETFD)",
         "import mmap; tried(os.memfd_create, 'x'); tried(os.pidfd_open, os.getppid())",
     ],
-    ids=["fork", "exec", "subprocess", "thread", "multiprocessing", "kill", "socket", "limits", "memory files"],
+    ids=["fork", "exec", "subprocess", "thread", "multiprocessing", "kill", "socket", "limits", "signals", "memory files"],
 )
 def test_the_kernel_refuses(tries):
     assert ended(f"{TRIES}\n{tries}\n{RIGHT}").detail == ""
