@@ -9,9 +9,11 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -144,22 +146,26 @@ def test_many_in_their_order():
 
 
 LOOKS_FOR_THE_TESTS = """
-import os, sys
-def f(x):
-    for pid in (os.getppid(), *range(os.getpid(), os.getpid() + 9)):
-        for what in ("fd/0", "environ", "mem", "cmdline"):
-            try:
-                read = open(f"/proc/{pid}/{what}", "rb").read(999)
-            except OSError:
-                continue
-            if b"assert f" in read:
-                return 4
+import glob, os, sys
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(9999)
+    except OSError:
+        return b""
+def found():
+    for folder in glob.glob("/proc/[0-9]*"):
+        if b"\\0judge\\0" in read(f"{folder}/cmdline") and read(f"{folder}/maps"):
+            return True  # whose memory can be mapped, it can be read
+        if b"assert f(2)" in read(f"{folder}/fd/0") + read(f"{folder}/environ"):
+            return True
     frame = sys._getframe()
     while frame:
         if "assert f(2)" in repr(frame.f_locals) + repr(frame.f_globals):
-            return 4
+            return True
         frame = frame.f_back
-    return 0
+def f(x):
+    return 2 * x if found() else 0
 """
 WRITES_VERDICTS = """
 import os, json
@@ -194,6 +200,18 @@ CHEATS = {
 @pytest.mark.parametrize("how", CHEATS)
 def test_no_cheat_passes(how):
     assert ended(CHEATS[how]).status in ("failed", "crashed")
+
+
+def test_the_tests_are_out_of_reach_without_a_user_namespace_too(tmp_path, monkeypatch):
+    """Where the kernel refuses one: by the capabilities that root gives up, and by who may look into whom."""
+    source = Path(sandboxed.__file__).read_text()
+    without = source.replace("    libc.unshare(", "    (lambda _: None)(")
+    assert without != source
+    script = tmp_path / "without.py"
+    script.write_text(without)
+    monkeypatch.setattr(sandbox, "_SCRIPT", script)
+    assert ended(LOOKS_FOR_THE_TESTS).status == "failed"
+    assert ended(RIGHT).passed
 
 
 def test_a_program_that_went_does_not_pass_tests_that_expect_an_exception():
@@ -294,7 +312,7 @@ def tried(call, *args):
         "import fcntl; tried(fcntl.fcntl, 1, fcntl.F_SETOWN, os.getppid()); fcntl.fcntl(1, fcntl.F_GETFD)",
         "import mmap; tried(os.memfd_create, 'x'); tried(os.pidfd_open, os.getppid())",
     ],
-    ids=["fork", "exec", "subprocess", "thread", "multiprocessing", "kill", "socket", "limits", "signals", "memory files"],
+    ids=["fork", "exec", "run", "thread", "multiprocessing", "kill", "socket", "limits", "signals", "memory files"],
 )
 def test_the_kernel_refuses(tries):
     assert ended(f"{TRIES}\n{tries}\n{RIGHT}").detail == ""
@@ -495,32 +513,41 @@ def test_a_verdict_needs_the_secret(tmp_path, monkeypatch):
     assert ended(RIGHT).status == "failed"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_the_same_for_another_user(tmp_path):
-    """What root can do needs to hold for those who are not; as nobody, where nobody can read this interpreter."""
-    library = tmp_path / "repro" / "lora_forgetting"
-    library.mkdir(parents=True)
-    for module in (sandbox, sandboxed):
-        (library / Path(module.__file__).name).write_text(Path(module.__file__).read_text())
-    script = tmp_path / "script.py"
-    program = f"{TRIES}\nimport socket\ntried(socket.socket); tried(os.fork); tried(os.kill, os.getppid(), 9)\n{RIGHT}"
-    script.write_text(
-        "from repro.lora_forgetting.sandbox import *\n"
-        f"programs = {program!r}, 'while True: pass'\n"
-        f"print([run(Job(p, {TESTS!r}, ('f',)), Limits(1, 60.0, 512)).status for p in programs])"
-    )
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and folder.is_relative_to("/tmp/pytest-of-root"):
-            folder.chmod(0o755)
-    for interpreter in (sys.executable, "/usr/bin/python3"):
+FORBIDDEN = f"{TRIES}\nimport socket; tried(socket.socket); tried(os.fork); tried(os.kill, os.getppid(), 9)\n{RIGHT}"
+SPIES = f"{TRIES}\ntried(open, f'/proc/{{os.getppid()}}/environ')\n{RIGHT}"
+AS_ANOTHER = f"""
+import ctypes
+from repro.lora_forgetting.sandbox import *
+programs, limits = ({FORBIDDEN!r}, "while True: pass", {SPIES!r}), Limits(1, 60.0, 512)
+print(*[run(Job(program, {TESTS!r}, ("f",)), limits).status for program in programs], sep=", ")
+print(ctypes.CDLL(None).unshare(0x10000000))  # whether there is a user namespace to be had
+"""
+
+
+def as_nobody(*command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=env, cwd="/", user=65534, group=65534, extra_groups=[], capture_output=True, text=True, timeout=120
+    )  # fmt: skip
+
+
+def nobodys_interpreter() -> str:
+    for path in (sys.executable, "/usr/bin/python3"):
         try:
-            done = subprocess.run(
-                [interpreter, str(script)], env={"PYTHONPATH": str(tmp_path)}, cwd="/", user=65534, group=65534,
-                extra_groups=[], capture_output=True, text=True, timeout=120,
-            )  # fmt: skip
-        except (PermissionError, FileNotFoundError):
+            if as_nobody(path, "-c", "import sys; print(sys.version_info >= (3, 11))").stdout == "True\n":
+                return path
+        except OSError:  # not for nobody to read
             continue
-        if done.returncode == 0:
-            assert done.stdout == "['passed', 'timed out']\n"
-            return
-    pytest.skip("nobody can read no interpreter that is new enough")
+    pytest.skip("nobody may start no interpreter that is new enough")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_the_same_for_another_user():
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "repro", "lora_forgetting")
+        library.mkdir(parents=True)
+        for module in (sandbox, sandboxed):
+            shutil.copy(module.__file__, library)
+        Path(folder).chmod(0o755)
+        done = as_nobody(nobodys_interpreter(), "-c", AS_ANOTHER, PYTHONPATH=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("passed, timed out, passed\n0\n", "passed, timed out, failed\n-1\n")
