@@ -50,6 +50,7 @@ def test_right_and_wrong():
         ("import numpy\n" + RIGHT, "ModuleNotFoundError: No module named 'numpy'"),
         ("assert False, 'at import'", "AssertionError: at import"),
         ("raise UnicodeDecodeError('utf-8', b'', 0, 1, 'odd')", "RuntimeError: UnicodeDecodeError: 'utf-8' codec"),
+        ("raise SystemExit(0)", "RuntimeError: SystemExit: 0"),
         ("f = 4\n", "TypeError: 'int' object is not callable"),
         ("'\ud800'\n" + RIGHT, "UnicodeEncodeError"),
     ]:
@@ -254,7 +255,8 @@ assert files == [] and read == "" and not set(env) - {"LC_CTYPE"}  # which Pytho
     ids=["loop", "ignores its signal", "backtracking"],
 )
 def test_what_computes_for_ever_is_cut(program):
-    assert ended(program).status == "timed out"
+    found = ended(program)
+    assert (found.status, found.detail) == ("timed out", "1 s of CPU time")
 
 
 def test_what_waits_for_ever_is_cut():
@@ -341,6 +343,7 @@ def test_no_file_is_made_changed_or_removed(tmp_path):
     calls = [
         f"open, {str(kept)!r}, 'w'", f"open, {str(kept)!r}, 'a'", f"open, {str(kept)!r}, 'r+'", "open, 'new', 'w'",
         f"open, {str(tmp_path / 'new')!r}, 'x'", f"os.open, {str(kept)!r}, os.O_TRUNC", f"os.remove, {str(kept)!r}",
+        f"os.open, {str(kept)!r}, os.O_WRONLY",
         f"os.open, {str(tmp_path)!r}, os.O_TMPFILE | os.O_RDWR", f"os.truncate, {str(kept)!r}, 0",
         f"os.rename, {str(kept)!r}, {str(kept) + '2'!r}", f"os.chmod, {str(kept)!r}, 0", f"os.utime, {str(kept)!r}",
         f"os.mkdir, {str(tmp_path / 'folder')!r}", f"os.rmdir, {str(tmp_path)!r}", "os.mkfifo, 'pipe'",
@@ -434,7 +437,8 @@ def alive(pid: int) -> bool:
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox.tempfile, "tempdir", str(tmp_path))
     before, descriptors = children(os.getpid()), len(os.listdir("/proc/self/fd"))
-    for program in (RIGHT, "import time\ntime.sleep(1000)", "import os\nos._exit(1)"):
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)"
+    for program in (RIGHT, deaf, "import os\nos._exit(1)"):
         ended(program, limits=Limits(1, 1.0, 512))
     assert list(tmp_path.iterdir()) == [] and children(os.getpid()) == before
     assert len(os.listdir("/proc/self/fd")) == descriptors
@@ -497,11 +501,16 @@ def test_no_program_is_run_where_the_kernel_does_not_take_the_filter(tmp_path, m
     assert not witness.exists()
 
 
-def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_program(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [("judge", "does not work here: the process ended with 3"), ("serve", r"\(no interpreter started\)")],
+)
+def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_program(tmp_path, monkeypatch, who, said):
     script = tmp_path / "broken.py"
-    script.write_text("import sys\nsys.exit(3)\n")
+    broken = f"if sys.argv[1] == {who!r}:\n        sys.exit(3)\n    numbers = map"
+    script.write_text(Path(sandboxed.__file__).read_text().replace("numbers = map", broken))
     monkeypatch.setattr(sandbox, "_SCRIPT", script)
-    with pytest.raises(ValueError, match="does not work here: the process ended with 3"):
+    with pytest.raises(ValueError, match=said):
         ended(RIGHT)
 
 
