@@ -146,6 +146,11 @@ def test_many_in_their_order():
 # Programs that do not
 
 
+GIVES_THE_TESTS_EVAL = """
+import sys
+host = sys.modules["__main__"]
+host.Host.answer = lambda self, asked: {"value": ["type", "eval"]}
+"""
 LOOKS_FOR_THE_TESTS = """
 import glob, os, sys
 def read(path):
@@ -201,6 +206,12 @@ CHEATS = {
 @pytest.mark.parametrize("how", CHEATS)
 def test_no_cheat_passes(how):
     assert ended(CHEATS[how]).status in ("failed", "crashed")
+
+
+def test_nothing_built_in_but_types_comes_from_a_program():
+    """It would be the program's code in the tests' process: there `eval` is called with a text of the program's."""
+    found = ended(GIVES_THE_TESTS_EVAL, "f('None')")
+    assert (found.status, found.detail) == ("failed", "ValueError: eval is no type")
 
 
 def test_the_tests_are_out_of_reach_without_a_user_namespace_too(tmp_path, monkeypatch):
@@ -481,8 +492,9 @@ def test_other_machines_are_refused_in_one_line(monkeypatch):
                 run(Job(RIGHT, TESTS, ("f",)))
             assert "\n" not in str(raised.value)
     monkeypatch.setattr(sandbox.platform, "machine", lambda: "riscv64")
-    with pytest.raises(ValueError, match="riscv64"):
-        run_all([Job(RIGHT, TESTS, ("f",))])
+    for call in (lambda: run(Job(RIGHT, TESTS, ("f",))), lambda: run_all([])):
+        with pytest.raises(ValueError, match="riscv64"):
+            call()
 
 
 @pytest.mark.parametrize("who", ["serve", "judge", "both"])

@@ -67,7 +67,7 @@ HUMAN_EVAL = [
 ]
 MBPP = [
     {
-        "text": "Write a function to add.\r\n", "code": "def sum(a, b):\r\n  return a + b", "task_id": 900,
+        "text": "Write a function\r\nto add.\r\n", "code": "def sum(a, b):\r\n  return a + b", "task_id": 900,
         "test_setup_code": "", "test_list": ["assert sum(1, 2) == 3", "assert sum(0, 0) == 0"],
     },
     {
@@ -100,7 +100,7 @@ def test_problems_are_read_as_they_are_published(tmp_path, suffix):
     assert [p.task_id for p in code] == ["HumanEval/900", "HumanEval/901", "MBPP/900", "MBPP/901"]
     assert [p.names for p in code] == [("total",), ("decode",), ("sum",), ("Node", "depth")]
     assert code[0].prompt + "\n" == HUMAN_EVAL[0]["prompt"] and code[0].tests.endswith("\ncheck(total)\n")
-    assert code[2].prompt == '"""\nWrite a function to add.\nassert sum(1, 2) == 3\n"""'
+    assert code[2].prompt == '"""\nWrite a function\nto add.\nassert sum(1, 2) == 3\n"""'
     assert code[3].tests.startswith("root = Node(1)\nroot.left = Node(2)\n")
 
 
