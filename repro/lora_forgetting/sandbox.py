@@ -92,7 +92,9 @@ def refusal() -> str:
 
 
 def run_all(jobs: Iterable[Job], limits: Limits | None = None, workers: int | None = None) -> list[Outcome]:
-    """The outcomes of many jobs in their order, at most `workers` (one a core) at a time."""
+    """The outcomes of many jobs in their order, at most `workers` (one a core) at a time. A ValueError as for `run`."""
+    if why := refusal():
+        raise ValueError(why)
     with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(lambda job: run(job, limits), jobs))
 

@@ -89,8 +89,7 @@ def rank_for(squares: torch.Tensor, fraction: float = FRACTION) -> int:
     held = squares.double().cumsum(0)
     if not held.numel() or float(held[-1]) == 0:
         return 0
-    # rounding may leave the exact fraction a hair above what is reached
-    return int((held < fraction * held[-1] * (1 - 1e-12)).sum()) + 1
+    return int((held < fraction * held[-1]).sum()) + 1
 
 
 def spectrum(module: str, change: torch.Tensor, fraction: float = FRACTION) -> Spectrum:

@@ -60,7 +60,10 @@ class MathProblem:
 @dataclass(frozen=True)
 class CodeProblem:
     """The beginning of a program, to be completed up to one of `stops`; the tests call the program's `names`. `before`
-    is the tests' own: of HumanEval the prompt, whose helpers some tests use. `solution` completes the prompt."""
+    is the tests' own: of HumanEval the prompt, whose helpers some tests use. `solution` completes the prompt.
+
+    The white space that ends a prompt is left to be completed: most tokenizers know a line break and the indent after
+    it as one token, which a prompt that ends between the two forbids."""
 
     task_id: str
     prompt: str
@@ -137,8 +140,8 @@ def _human_eval(row: dict[str, Any]) -> CodeProblem:
     prompt, name = text_of(row, "prompt"), text_of(row, "entry_point")
     ast.parse(prompt)
     tests = f"{text_of(row, 'test')}\n\ncheck({name})\n"
-    solution = text_of(row, "canonical_solution")
-    return CodeProblem(text_of(row, "task_id"), prompt, tests, (name,), _AFTER_FUNCTION, prompt, solution)
+    solution = "\n" + text_of(row, "canonical_solution")
+    return CodeProblem(text_of(row, "task_id"), prompt.rstrip(), tests, (name,), _AFTER_FUNCTION, prompt, solution)
 
 
 def _mbpp(row: dict[str, Any]) -> CodeProblem:
@@ -149,8 +152,8 @@ def _mbpp(row: dict[str, Any]) -> CodeProblem:
         raise ValueError("the fields are neither HumanEval's nor is there a test_list of strings, as MBPP has it")
     setup = text_of(row, "test_setup_code") if "test_setup_code" in row else ""
     tests = "\n".join([setup, *listed, ""]).replace("\r\n", "\n")
-    prompt = f'"""\n{text.strip()}\n{listed[0].strip()}\n"""\n'
-    before, code = "\n".join(imports), text_of(row, "code")
+    prompt = f'"""\n{text.strip()}\n{listed[0].strip()}\n"""'
+    before, code = "\n".join(imports), "\n" + text_of(row, "code")
     names = free_names(f"{before}\n{tests}", code)
     return CodeProblem(f"MBPP/{row.get('task_id')}", prompt, tests, names, _AFTER_SCRIPT, before, code)
 
@@ -198,7 +201,8 @@ def complete(
         )
     # the longest first, so that a batch is of about one length
     order = sorted((i for i in range(len(read)) for _ in range(samples)), key=lambda i: -len(read[i]))
-    generator, special = Generator(decoder, batch, places, sampling, dtype), special_tokens(tokenizer)
+    batch, special = max(1, min(batch, len(order))), special_tokens(tokenizer)
+    generator = Generator(decoder, batch, places, sampling, dtype)
     found: list[list[str]] = [[] for _ in prompts]
     for at in range(0, len(order), batch):
         some = order[at : at + batch]

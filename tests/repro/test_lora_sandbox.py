@@ -9,9 +9,11 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -48,6 +50,7 @@ def test_right_and_wrong():
         ("import numpy\n" + RIGHT, "ModuleNotFoundError: No module named 'numpy'"),
         ("assert False, 'at import'", "AssertionError: at import"),
         ("raise UnicodeDecodeError('utf-8', b'', 0, 1, 'odd')", "RuntimeError: UnicodeDecodeError: 'utf-8' codec"),
+        ("raise SystemExit(0)", "RuntimeError: SystemExit: 0"),
         ("f = 4\n", "TypeError: 'int' object is not callable"),
         ("'\ud800'\n" + RIGHT, "UnicodeEncodeError"),
     ]:
@@ -143,23 +146,32 @@ def test_many_in_their_order():
 # Programs that do not
 
 
+GIVES_THE_TESTS_EVAL = """
+import sys
+host = sys.modules["__main__"]
+host.Host.answer = lambda self, asked: {"value": ["type", "eval"]}
+"""
 LOOKS_FOR_THE_TESTS = """
-import os, sys
-def f(x):
-    for pid in (os.getppid(), *range(os.getpid(), os.getpid() + 9)):
-        for what in ("fd/0", "environ", "mem", "cmdline"):
-            try:
-                read = open(f"/proc/{pid}/{what}", "rb").read(999)
-            except OSError:
-                continue
-            if b"assert f" in read:
-                return 4
+import glob, os, sys
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(9999)
+    except OSError:
+        return b""
+def found():
+    for folder in glob.glob("/proc/[0-9]*"):
+        if b"\\0judge\\0" in read(f"{folder}/cmdline") and read(f"{folder}/maps"):
+            return True  # whose memory can be mapped, it can be read
+        if b"assert f(2)" in read(f"{folder}/fd/0") + read(f"{folder}/environ"):
+            return True
     frame = sys._getframe()
     while frame:
         if "assert f(2)" in repr(frame.f_locals) + repr(frame.f_globals):
-            return 4
+            return True
         frame = frame.f_back
-    return 0
+def f(x):
+    return 2 * x if found() else 0
 """
 WRITES_VERDICTS = """
 import os, json
@@ -194,6 +206,24 @@ CHEATS = {
 @pytest.mark.parametrize("how", CHEATS)
 def test_no_cheat_passes(how):
     assert ended(CHEATS[how]).status in ("failed", "crashed")
+
+
+def test_nothing_built_in_but_types_comes_from_a_program():
+    """It would be the program's code in the tests' process: there `eval` is called with a text of the program's."""
+    found = ended(GIVES_THE_TESTS_EVAL, "f('None')")
+    assert (found.status, found.detail) == ("failed", "ValueError: eval is no type")
+
+
+def test_the_tests_are_out_of_reach_without_a_user_namespace_too(tmp_path, monkeypatch):
+    """Where the kernel refuses one: by the capabilities that root gives up, and by who may look into whom."""
+    source = Path(sandboxed.__file__).read_text()
+    without = source.replace("    libc.unshare(", "    (lambda _: None)(")
+    assert without != source
+    script = tmp_path / "without.py"
+    script.write_text(without)
+    monkeypatch.setattr(sandbox, "_SCRIPT", script)
+    assert ended(LOOKS_FOR_THE_TESTS).status == "failed"
+    assert ended(RIGHT).passed
 
 
 def test_a_program_that_went_does_not_pass_tests_that_expect_an_exception():
@@ -236,7 +266,8 @@ assert files == [] and read == "" and not set(env) - {"LC_CTYPE"}  # which Pytho
     ids=["loop", "ignores its signal", "backtracking"],
 )
 def test_what_computes_for_ever_is_cut(program):
-    assert ended(program).status == "timed out"
+    found = ended(program)
+    assert (found.status, found.detail) == ("timed out", "1 s of CPU time")
 
 
 def test_what_waits_for_ever_is_cut():
@@ -291,9 +322,10 @@ def tried(call, *args):
         "import socket as s\nfor kind in (s.AF_INET, s.AF_INET6, s.AF_UNIX, s.AF_NETLINK): tried(s.socket, kind)\n"
         "tried(s.socketpair); tried(s.create_connection, ('127.0.0.1', 9))",
         "import resource; tried(resource.setrlimit, resource.RLIMIT_CPU, (99, 99))",
+        "import fcntl; tried(fcntl.fcntl, 1, fcntl.F_SETOWN, os.getppid()); fcntl.fcntl(1, fcntl.F_GETFD)",
         "import mmap; tried(os.memfd_create, 'x'); tried(os.pidfd_open, os.getppid())",
     ],
-    ids=["fork", "exec", "subprocess", "thread", "multiprocessing", "kill", "socket", "limits", "memory files"],
+    ids=["fork", "exec", "run", "thread", "multiprocessing", "kill", "socket", "limits", "signals", "memory files"],
 )
 def test_the_kernel_refuses(tries):
     assert ended(f"{TRIES}\n{tries}\n{RIGHT}").detail == ""
@@ -322,6 +354,7 @@ def test_no_file_is_made_changed_or_removed(tmp_path):
     calls = [
         f"open, {str(kept)!r}, 'w'", f"open, {str(kept)!r}, 'a'", f"open, {str(kept)!r}, 'r+'", "open, 'new', 'w'",
         f"open, {str(tmp_path / 'new')!r}, 'x'", f"os.open, {str(kept)!r}, os.O_TRUNC", f"os.remove, {str(kept)!r}",
+        f"os.open, {str(kept)!r}, os.O_WRONLY",
         f"os.open, {str(tmp_path)!r}, os.O_TMPFILE | os.O_RDWR", f"os.truncate, {str(kept)!r}, 0",
         f"os.rename, {str(kept)!r}, {str(kept) + '2'!r}", f"os.chmod, {str(kept)!r}, 0", f"os.utime, {str(kept)!r}",
         f"os.mkdir, {str(tmp_path / 'folder')!r}", f"os.rmdir, {str(tmp_path)!r}", "os.mkfifo, 'pipe'",
@@ -415,7 +448,8 @@ def alive(pid: int) -> bool:
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox.tempfile, "tempdir", str(tmp_path))
     before, descriptors = children(os.getpid()), len(os.listdir("/proc/self/fd"))
-    for program in (RIGHT, "import time\ntime.sleep(1000)", "import os\nos._exit(1)"):
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)"
+    for program in (RIGHT, deaf, "import os\nos._exit(1)"):
         ended(program, limits=Limits(1, 1.0, 512))
     assert list(tmp_path.iterdir()) == [] and children(os.getpid()) == before
     assert len(os.listdir("/proc/self/fd")) == descriptors
@@ -458,8 +492,9 @@ def test_other_machines_are_refused_in_one_line(monkeypatch):
                 run(Job(RIGHT, TESTS, ("f",)))
             assert "\n" not in str(raised.value)
     monkeypatch.setattr(sandbox.platform, "machine", lambda: "riscv64")
-    with pytest.raises(ValueError, match="riscv64"):
-        run_all([Job(RIGHT, TESTS, ("f",))])
+    for call in (lambda: run(Job(RIGHT, TESTS, ("f",))), lambda: run_all([])):
+        with pytest.raises(ValueError, match="riscv64"):
+            call()
 
 
 @pytest.mark.parametrize("who", ["serve", "judge", "both"])
@@ -478,11 +513,16 @@ def test_no_program_is_run_where_the_kernel_does_not_take_the_filter(tmp_path, m
     assert not witness.exists()
 
 
-def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_program(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [("judge", "does not work here: the process ended with 3"), ("serve", r"\(no interpreter started\)")],
+)
+def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_program(tmp_path, monkeypatch, who, said):
     script = tmp_path / "broken.py"
-    script.write_text("import sys\nsys.exit(3)\n")
+    broken = f"if sys.argv[1] == {who!r}:\n        sys.exit(3)\n    numbers = map"
+    script.write_text(Path(sandboxed.__file__).read_text().replace("numbers = map", broken))
     monkeypatch.setattr(sandbox, "_SCRIPT", script)
-    with pytest.raises(ValueError, match="does not work here: the process ended with 3"):
+    with pytest.raises(ValueError, match=said):
         ended(RIGHT)
 
 
@@ -494,32 +534,41 @@ def test_a_verdict_needs_the_secret(tmp_path, monkeypatch):
     assert ended(RIGHT).status == "failed"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_the_same_for_another_user(tmp_path):
-    """What root can do needs to hold for those who are not; as nobody, where nobody can read this interpreter."""
-    library = tmp_path / "repro" / "lora_forgetting"
-    library.mkdir(parents=True)
-    for module in (sandbox, sandboxed):
-        (library / Path(module.__file__).name).write_text(Path(module.__file__).read_text())
-    script = tmp_path / "script.py"
-    program = f"{TRIES}\nimport socket\ntried(socket.socket); tried(os.fork); tried(os.kill, os.getppid(), 9)\n{RIGHT}"
-    script.write_text(
-        "from repro.lora_forgetting.sandbox import *\n"
-        f"programs = {program!r}, 'while True: pass'\n"
-        f"print([run(Job(p, {TESTS!r}, ('f',)), Limits(1, 60.0, 512)).status for p in programs])"
-    )
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and folder.is_relative_to("/tmp/pytest-of-root"):
-            folder.chmod(0o755)
-    for interpreter in (sys.executable, "/usr/bin/python3"):
+FORBIDDEN = f"{TRIES}\nimport socket; tried(socket.socket); tried(os.fork); tried(os.kill, os.getppid(), 9)\n{RIGHT}"
+SPIES = f"{TRIES}\ntried(open, f'/proc/{{os.getppid()}}/environ')\n{RIGHT}"
+AS_ANOTHER = f"""
+import ctypes
+from repro.lora_forgetting.sandbox import *
+programs, limits = ({FORBIDDEN!r}, "while True: pass", {SPIES!r}), Limits(1, 60.0, 512)
+print(*[run(Job(program, {TESTS!r}, ("f",)), limits).status for program in programs], sep=", ")
+print(ctypes.CDLL(None).unshare(0x10000000))  # whether there is a user namespace to be had
+"""
+
+
+def as_nobody(*command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=env, cwd="/", user=65534, group=65534, extra_groups=[], capture_output=True, text=True, timeout=120
+    )  # fmt: skip
+
+
+def nobodys_interpreter() -> str:
+    for path in (sys.executable, "/usr/bin/python3"):
         try:
-            done = subprocess.run(
-                [interpreter, str(script)], env={"PYTHONPATH": str(tmp_path)}, cwd="/", user=65534, group=65534,
-                extra_groups=[], capture_output=True, text=True, timeout=120,
-            )  # fmt: skip
-        except (PermissionError, FileNotFoundError):
+            if as_nobody(path, "-c", "import sys; print(sys.version_info >= (3, 11))").stdout == "True\n":
+                return path
+        except OSError:  # not for nobody to read
             continue
-        if done.returncode == 0:
-            assert done.stdout == "['passed', 'timed out']\n"
-            return
-    pytest.skip("nobody can read no interpreter that is new enough")
+    pytest.skip("nobody may start no interpreter that is new enough")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_the_same_for_another_user():
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "repro", "lora_forgetting")
+        library.mkdir(parents=True)
+        for module in (sandbox, sandboxed):
+            shutil.copy(module.__file__, library)
+        Path(folder).chmod(0o755)
+        done = as_nobody(nobodys_interpreter(), "-c", AS_ANOTHER, PYTHONPATH=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("passed, timed out, passed\n0\n", "passed, timed out, failed\n-1\n")

@@ -67,7 +67,7 @@ HUMAN_EVAL = [
 ]
 MBPP = [
     {
-        "text": "Write a function to add.\r\n", "code": "def sum(a, b):\r\n  return a + b", "task_id": 900,
+        "text": "Write a function\r\nto add.\r\n", "code": "def sum(a, b):\r\n  return a + b", "task_id": 900,
         "test_setup_code": "", "test_list": ["assert sum(1, 2) == 3", "assert sum(0, 0) == 0"],
     },
     {
@@ -99,8 +99,8 @@ def test_problems_are_read_as_they_are_published(tmp_path, suffix):
     code = code_problems(written(tmp_path / f"code.jsonl{suffix}", [*HUMAN_EVAL, *MBPP]))
     assert [p.task_id for p in code] == ["HumanEval/900", "HumanEval/901", "MBPP/900", "MBPP/901"]
     assert [p.names for p in code] == [("total",), ("decode",), ("sum",), ("Node", "depth")]
-    assert code[0].prompt == HUMAN_EVAL[0]["prompt"] and code[0].tests.endswith("\ncheck(total)\n")
-    assert code[2].prompt == '"""\nWrite a function to add.\nassert sum(1, 2) == 3\n"""\n'
+    assert code[0].prompt + "\n" == HUMAN_EVAL[0]["prompt"] and code[0].tests.endswith("\ncheck(total)\n")
+    assert code[2].prompt == '"""\nWrite a function\nto add.\nassert sum(1, 2) == 3\n"""'
     assert code[3].tests.startswith("root = Node(1)\nroot.left = Node(2)\n")
 
 
@@ -289,7 +289,7 @@ def test_outcomes_become_scores():
 @sandboxed
 def test_solutions_pass_and_others_do_not(tmp_path):
     problems = code_problems(written(tmp_path / "code.jsonl", [*HUMAN_EVAL, *MBPP]))
-    others = ["    return 0\n", "    return s\n", "def sum(a, b):\n    return 3\n", "def depth(n):\n    return 2\n"]
+    others = ["\n    return 0", "\n    return s", "\ndef sum(a, b):\n    return 3", "\ndef depth(n):\n    return 2"]
     samples = [[p.solution, other] for p, other in zip(problems, others, strict=True)]
     found = code_scores(problems, samples, (1, 2), Limits(2, 60.0, 512), workers=2)
     assert (found["pass_at_1"], found["pass_at_2"]) == (0.5, 1.0)
@@ -299,9 +299,9 @@ def test_solutions_pass_and_others_do_not(tmp_path):
 @sandboxed
 def test_a_prompts_helper_is_not_the_samples_to_change(tmp_path):
     problem = code_problems(written(tmp_path / "code.jsonl", HUMAN_EVAL))[1]
-    cheat = "    return 'abc'\n\ndef encode(s):\n    return s\n"
+    cheat = "\n    return 'abc'\n\ndef encode(s):\n    return s\n"
     assert code_scores([problem], [[cheat]])["passed"] == 1  # right for the one text that is asked
-    cheat = "    return s\n\ndef encode(s):\n    return s\n"
+    cheat = "\n    return s\n\ndef encode(s):\n    return s\n"
     assert code_scores([problem], [[cheat]])["passed"] == 0
 
 
@@ -310,7 +310,7 @@ def test_a_program_that_comes_twice_is_run_once(tmp_path, monkeypatch):
     problems = code_problems(written(tmp_path / "code.jsonl", HUMAN_EVAL))
     ran, run_all = [], tasks.run_all
     monkeypatch.setattr(tasks, "run_all", lambda jobs, *rest: ran.extend(jobs) or run_all(jobs, *rest))
-    right, wrong = "    return sum(xs)\n", "    return 0\n"
+    right, wrong = "\n    return sum(xs)\n", "\n    return 0\n"
     found = code_scores(problems, [[right, wrong, right, right], [right, wrong, wrong, wrong]], (1,))
     assert len(ran) == 4 and found["passed"] == 3
     assert ran[0] == job(problems[0], right) and ran[0].program.endswith('"""\n    return sum(xs)\n')
