@@ -86,7 +86,7 @@ class Config:
     steps: int = 150
     """Of an arm; its cool-down is its own."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast; frozen weights are kept in bf16, trained ones in fp32."""
+    """bf16: autocast, with fp32 weights and sums."""
     compile: bool = False
     """Compile the step and capture it as a CUDA graph."""
     measure: tuple[Measure, ...] = ("loss",)
@@ -252,7 +252,7 @@ def _paper() -> dict[str, Recipe[Config]]:
     methods: dict[str, Mapping[str, Any]] = {"full": {"method": "full"}, **{f"r{r}": {"r": r} for r in (16, 64, 256)}}
     for name, changes in methods.items():
         flop = 6 * 6.74e9 if name == "full" else 4 * 6.74e9
-        memory = "81 GB for weights, gradients and momentum" if name == "full" else "14 GB of frozen weights in bf16"
+        memory = "81 GB for weights, gradients and momentum" if name == "full" else "27 GB of frozen weights"
         for kind, config, tokens in (("code-cpt", _CODE, 20e9), ("code-ift", _IFT, 8 * 73e6)):
             lr = config.lr if kind == "code-cpt" else {"full": 5e-5, "r256": 1e-4}.get(name, 2e-4)
             minutes = round(flop * tokens / 400e12 / 60, -1)

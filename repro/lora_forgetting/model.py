@@ -72,7 +72,7 @@ def arm_of(config: Config, base: Decoder) -> Decoder:
         base.requires_grad_(True)
         base.embed.requires_grad_(config.embeddings)
         return base
-    return adapt(base, lora(config), torch.bfloat16 if config.precision == "bf16" else None)
+    return adapt(base, lora(config))
 
 
 def lora(config: Config) -> LoRA:
