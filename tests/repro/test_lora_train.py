@@ -284,7 +284,7 @@ def test_answers_and_programs_are_scored(tmp_path, text, monkeypatch):
         "humaneval_pass_at_1", "humaneval_pass_at_1_se",
     }  # fmt: skip
     assert found["humaneval_pass_at_1"] == 0  # of a random decoder
-    right = [["    return 1\n"] * 3]
+    right = [["\n    return 1\n"] * 3]
     monkeypatch.setattr(eval, "complete", lambda *args, **more: right)
     assert eval.measure(replace(text, measure=("code",)), decoder, decoder, domains)["humaneval_pass_at_1"] == 1
 
