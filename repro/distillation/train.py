@@ -81,7 +81,8 @@ class Step:
         if config.compile and self.hidden is not None:
             self.hidden = torch.compile(self.hidden)
         self.take = captured(self.run, state, w) if config.compile else self.run
-        self.rollout = self._rollout(state, half) if config.method in ("gkd", "minillm") else None
+        writes = config.method == "minillm" or (config.method == "gkd" and config.lambda_ > 0)
+        self.rollout = self._rollout(state, half) if writes else None
         self.outputs: torch.Tensor | None = None
         if config.method == "seqkd":
             assert self.teacher is not None
