@@ -1,13 +1,14 @@
-"""Speed and memory of a distillation step on one GPU, beside TRL and transformers in the same run; one JSON line a figure.
+"""Speed and memory of a distillation step on one GPU, beside TRL and transformers in the same run; one JSON line a
+figure.
 
-    python benchmarks/gpu/distill.py [--peer] [--profile] [--seconds N] [--prompt N] [--tiny]
+    python benchmarks/gpu/distill.py [--peer] [--profile] [--seconds N] [--prompt N …] [--tiny]
 
-GKD with lambda 1 and reverse KL: a student of 34.6 M parameters (6 blocks of width 448) writes 128 tokens after each of 64
-prompts, a teacher of SmolLM2-135M's shape (134.5 M) says what it makes of them, the student takes an AdamW step. bf16 with
-fp32 weights. Tokens a second are the generated ones. Off-policy is the same step on text that is there.
+GKD with lambda 1 and reverse KL: a student of 34.6 M parameters (6 blocks of width 448) writes 128 tokens after each of
+64 prompts, a teacher of SmolLM2-135M's shape (134.5 M) says what it makes of them, the student takes an AdamW step.
+bf16 with fp32 weights. Tokens a second are the generated ones. Off-policy is the same step on text that is there.
 
-The peers: TRL's GKDTrainer as it comes, where trl is installed; and transformers alone, `generate` with a static cache and
-both forwards compiled, with TRL's divergence. `--tiny` tries every path with small sizes, on a CPU too.
+The peers: TRL's GKDTrainer as it comes, where trl is installed; and transformers alone, `generate` with a static cache
+and both forwards compiled, with TRL's divergence. `--tiny` tries every path with small sizes, on a CPU too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Random:
     def __init__(self, config: Config) -> None:
         self.prompt, self.new, self.vocab_size = config.prompt_len, config.new_tokens, config.vocab_size
         g = torch.Generator().manual_seed(0)
-        self.all = torch.randint(self.vocab_size, (4 * config.batch_size, self.prompt + self.new), generator=g).to(DEVICE)
+        self.all = torch.randint(self.vocab_size, (4 * config.batch_size, self.prompt + self.new), generator=g).to(
+            DEVICE
+        )
 
     def batch(self, step: int, n: int, split: str = "train") -> torch.Tensor:
         at = step * n % len(self.all)
@@ -78,7 +81,9 @@ def tell(case: str, what: str, value: float, unit: str, **more: Any) -> None:
     if CUDA:
         say(case, what, value, unit, **more)
     else:
-        print(json.dumps({"case": case, "what": what, "value": value, "unit": unit, "device": "cpu"} | more), flush=True)
+        print(
+            json.dumps({"case": case, "what": what, "value": value, "unit": unit, "device": "cpu"} | more), flush=True
+        )
 
 
 def measure(case: str, config: Config, call: Callable[[int], Any], seconds: float) -> float:
@@ -113,22 +118,22 @@ def measure(case: str, config: Config, call: Callable[[int], Any], seconds: floa
 
 
 def ours(config: Config, seconds: float, profile: bool) -> None:
-    found = {}
-    for case, lambda_ in (("ours, on-policy", 1.0), ("ours, off-policy", 0.0)):
-        step = make_step(replace(config, lambda_=lambda_))
-
-        def call(i: int, step: Step = step) -> None:
-            torch.manual_seed(step_seed(0, i))
-            step(i)
-
-        found[case] = measure(case, config, call, seconds)
-        if profile and lambda_ == 1.0 and CUDA:
-            show_profile(lambda: call(100))
-            writing(step, seconds)
-        del step, call
-        free()
-    on, off = found.values()
+    on, off = (one_of_ours(config, lambda_, seconds, profile) for lambda_ in (1.0, 0.0))
     tell("ours", "cost of a step on-policy, over off-policy", on / off, "times")
+
+
+def one_of_ours(config: Config, lambda_: float, seconds: float, profile: bool) -> float:
+    step = make_step(replace(config, lambda_=lambda_))
+
+    def call(i: int) -> None:
+        torch.manual_seed(step_seed(0, i))
+        step(i)
+
+    took = measure("ours, on-policy" if lambda_ else "ours, off-policy", config, call, seconds)
+    if profile and lambda_ and CUDA:
+        parts_of(step)
+        show_profile(lambda: call(100))
+    return took
 
 
 def make_step(config: Config) -> Step:
@@ -140,16 +145,14 @@ def make_step(config: Config) -> Step:
     return Step(config, Random(config), state, w, teacher)  # type: ignore[arg-type]
 
 
-def writing(step: Step, seconds: float) -> None:
-    """What the two parts of an on-policy step take."""
+def parts_of(step: Step) -> None:
+    """What the parts of an on-policy step take."""
     assert step.rollout is not None
-    tokens = step.task.batch(0, step.config.batch_size)
-    hard = torch.zeros((), device=DEVICE)
-    parts = {
-        "writing 128 tokens": lambda: step.rollout(tokens[:, : step.task.prompt]),  # type: ignore[misc]
-        "copying the weights": lambda: step.rollout.refresh(),  # type: ignore[union-attr]
-        "learning from them": lambda: step.take(tokens, hard),
-    }
+    rollout, tokens, hard = step.rollout, step.task.batch(0, step.config.batch_size), torch.zeros((), device=DEVICE)
+    parts: dict[str, Callable[[], Any]] = {
+        "writing": lambda: rollout(tokens[:, : step.task.prompt]), "copying the weights": rollout.refresh,
+        "learning": lambda: step.take(tokens, hard),
+    }  # fmt: skip
     for name, part in parts.items():
         took = []
         for _ in range(10):
@@ -165,7 +168,10 @@ def loss_memory(config: Config) -> None:
     N, V = config.batch_size * config.new_tokens, config.vocab_size
     states = torch.randn(N, config.d_model, device=DEVICE, dtype=torch.bfloat16, requires_grad=True)
     theirs = torch.randn(N, config.teacher_d_model, device=DEVICE, dtype=torch.bfloat16)
-    heads = Heads(0.02 * torch.randn(V, config.d_model, device=DEVICE), 0.02 * torch.randn(V, config.teacher_d_model, device=DEVICE))
+    heads = Heads(
+        0.02 * torch.randn(V, config.d_model, device=DEVICE),
+        0.02 * torch.randn(V, config.teacher_d_model, device=DEVICE),
+    )
     heads.student.requires_grad_(True)
     chunked = torch.compile(summed_divergence)
     ways = {
@@ -251,6 +257,7 @@ def transformers_step(config: Config, seconds: float) -> None:
 def trl_step(config: Config, seconds: float) -> None:
     """TRL's own trainer with its own loop; a callback takes the times."""
     from datasets import Dataset
+    from datasets.table import InMemoryTable
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast, TrainerCallback
     from trl.experimental.gkd import GKDConfig, GKDTrainer
@@ -261,6 +268,7 @@ def trl_step(config: Config, seconds: float) -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="t0", eos_token="t1", unk_token="t0")
     task, P = Random(config), config.prompt_len
     tokens = task.all.cpu()
+    rows = {"row": list(range(len(tokens))) * 50}
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         text = torch.stack([tokens[row["row"]] for row in rows])
@@ -288,7 +296,7 @@ def trl_step(config: Config, seconds: float) -> None:
     with tempfile.TemporaryDirectory() as out:
         trainer = GKDTrainer(
             model=student, teacher_model=teacher, processing_class=tokenizer, data_collator=collate, callbacks=[times],
-            train_dataset=Dataset.from_dict({"row": list(range(len(tokens))) * 50}),
+            train_dataset=Dataset(InMemoryTable.from_pydict(rows), fingerprint="rows"),
             args=GKDConfig(
                 output_dir=out, lmbda=1.0, beta=1.0, temperature=1.0, max_new_tokens=config.new_tokens, max_steps=60,
                 per_device_train_batch_size=config.batch_size, bf16=CUDA, gradient_checkpointing=False, report_to=[],
@@ -324,6 +332,7 @@ def main() -> None:
     for prompt in asked.prompt or ([config.prompt_len] if asked.tiny else [128, 256]):
         sized = replace(config, prompt_len=prompt)
         ours(sized, asked.seconds, asked.profile)
+        free()
         for name, peer in (("trl", trl_step), ("transformers", transformers_step)) if asked.peer else ():
             try:
                 peer(sized, asked.seconds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ def frozen(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
 
 
 class Student(nn.Module):
-    """The student with the loss of its method, so that what wraps a module's forward (DDP, compile) wraps both."""
+    """The student with the loss of its method, so that what wraps a module's forward (DDP) wraps both."""
 
     def __init__(self, config: Config, vocab_size: int) -> None:
         super().__init__()
@@ -39,6 +40,19 @@ class Student(nn.Module):
         self.method, self.with_hard = config.method, config.hard > 0
         self.rule = Divergence(config.divergence, config.beta, config.temperature)
         self.policy = PolicyGradient(config.teacher_mix, config.length_norm, config.single_step)
+
+        self._divergence, self._cross_entropy, self._token_losses = (
+            summed_divergence,
+            summed_cross_entropy,
+            token_losses,
+        )
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile the decoder's blocks and the losses, in place."""
+        self.decoder.compile(*args, **options)
+        self._divergence = torch.compile(summed_divergence, *args, **options)
+        self._cross_entropy = torch.compile(summed_cross_entropy, *args, **options)
+        self._token_losses = torch.compile(token_losses, *args, **options)
 
     def forward(
         self,
@@ -54,21 +68,21 @@ class Student(nn.Module):
         prompt = tokens.shape[1] - mask.shape[1]
         hidden, targets = self.decoder.hidden(tokens[:, :-1])[:, prompt - 1 :], tokens[:, prompt:]
         if teacher is None or teacher_unembed is None:
-            return summed_cross_entropy(hidden, self.decoder.unembed, targets.masked_fill(~mask, IGNORE))
+            return self._cross_entropy(hidden, self.decoder.unembed, targets.masked_fill(~mask, IGNORE))
         heads = Heads(self.decoder.unembed, teacher_unembed)
         if self.method == "minillm":
             total = self._policy_gradient(hidden, teacher, heads, mask, targets)
         else:
             counts = mask.float()
             cross_entropy = (targets, hard * counts) if self.with_hard else (None, None)
-            total = summed_divergence(hidden, teacher, heads, (1 - hard) * counts, self.rule, *cross_entropy)
+            total = self._divergence(hidden, teacher, heads, (1 - hard) * counts, self.rule, *cross_entropy)
         return total, mask.sum()
 
     def _policy_gradient(
         self, hidden: torch.Tensor, teacher: torch.Tensor, heads: Heads, mask: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
-            log_q = -token_losses(hidden.detach(), heads.student.detach()[: heads.size], targets)
-            log_p = -token_losses(teacher, heads.teacher[: heads.size], targets)
+            log_q = -self._token_losses(hidden.detach(), heads.student.detach()[: heads.size], targets)
+            log_p = -self._token_losses(teacher, heads.teacher[: heads.size], targets)
         weights, hard = self.policy.weights(log_q, log_p, mask)
-        return summed_divergence(hidden, teacher, heads, weights, Divergence("reverse"), targets, hard)
+        return self._divergence(hidden, teacher, heads, weights, Divergence("reverse"), targets, hard)

@@ -22,8 +22,8 @@ class Rollout:
     early: what comes after an end is for a mask to leave out. With a teacher each token comes from alpha p +
     (1 - alpha) q (MiniLLM, section 2.2).
 
-    With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU reading the
-    prompts and making a token are each compiled and captured as a graph on first use."""
+    With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU what reads
+    the prompts and what makes a token are compiled, and each is captured as a graph on first use."""
 
     def __init__(
         self,
@@ -45,9 +45,17 @@ class Rollout:
         self.caches = [Cache(d, batch, prompt + new) for d in self.decoders]
         self.text = torch.zeros(batch, prompt + new, dtype=torch.long, device=weight.device)
         self.place = torch.zeros(1, dtype=torch.long, device=weight.device)  # of the last token there is
-        use_graphs = weight.is_cuda if capture is None else capture
-        self._read_prompts = _captured(self._read, self) if use_graphs else self._read
-        self._make_token = _captured(self._next, self) if use_graphs else self._next
+        self._readers, self._take = self.decoders, self._choose
+        self._read_prompts, self._make_token = self._read, self._next
+        if weight.is_cuda if capture is None else capture:
+            # modules of their own for the same weights, which can be compiled without changing the decoders
+            self._readers = [
+                copy.deepcopy(d, {id(t): t for t in (*d.parameters(), *d.buffers())}) for d in self.decoders
+            ]
+            for reader in self._readers:
+                reader.compile(dynamic=False)
+            self._take = torch.compile(self._choose, dynamic=False)
+            self._read_prompts, self._make_token = self._captured(self._read), self._captured(self._next)
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -68,18 +76,20 @@ class Rollout:
     def _read(self) -> None:
         """Fill the caches with the prompts, and choose the first token."""
         prompts = self.text[:, : self.prompt]
-        last = [d.hidden(prompts, cache)[:, -1] for d, cache in zip(self.decoders, self.caches, strict=True)]
         self.place.fill_(self.prompt - 1)
-        self._choose([F.linear(h, d.unembed) for h, d in zip(last, self.decoders, strict=True)])
+        self._take([d.hidden(prompts, cache)[:, -1] for d, cache in zip(self._readers, self.caches, strict=True)])
 
     def _next(self) -> None:
         """One token more for every sequence, in place."""
-        at = self.place.expand(len(self.text), 1)
+        at = self.place.expand(len(self.text), 1).contiguous()
         tokens = self.text.gather(1, at)
-        self._choose([d(tokens, cache, at)[:, 0] for d, cache in zip(self.decoders, self.caches, strict=True)])
+        pairs = zip(self._readers, self.caches, strict=True)
+        self._take([d.hidden(tokens, cache, at)[:, 0] for d, cache in pairs])
 
-    def _choose(self, logits: list[torch.Tensor]) -> None:
-        """The next token of each sequence, out of the logits (B, V) of the student and perhaps the teacher."""
+    def _choose(self, hidden: list[torch.Tensor]) -> None:
+        """The next token of each sequence, out of the last hidden states (B, D) of the student, and perhaps (B, E) of
+        the teacher."""
+        logits = [F.linear(h, d.unembed) for h, d in zip(hidden, self.decoders, strict=True)]
         mixed = logits[0]
         if len(logits) == 2:
             V = min(x.shape[-1] for x in logits)
@@ -88,18 +98,17 @@ class Rollout:
         self.place.add_(1)
         self.text.index_copy_(1, self.place, self.sampling.choose(mixed)[:, None])
 
+    def _captured(self, call: Callable[[], None]) -> Callable[[], None]:
+        """`call` as a graph, captured on first use. What trying it leaves in the caches is written again before it is
+        read."""
+        graphs: list[torch.cuda.CUDAGraph] = []
 
-def _captured(call: Callable[[], None], rollout: Rollout) -> Callable[[], None]:
-    """`call` compiled and captured as a graph on first use. What trying it leaves in the caches is written again before
-    it is read."""
-    graphs: list[torch.cuda.CUDAGraph] = []
+        def replay() -> None:
+            if not graphs:
+                graphs.append(capture(call, lambda: (self.text, self.place))[0])
+            graphs[0].replay()
 
-    def replay() -> None:
-        if not graphs:
-            graphs.append(capture(torch.compile(call), lambda: (rollout.text, rollout.place))[0])
-        graphs[0].replay()
-
-    return replay
+        return replay
 
 
 def until_end(made: torch.Tensor, stop: int | None) -> torch.Tensor:

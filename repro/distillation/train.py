@@ -75,11 +75,13 @@ class Step:
         self.config, self.task, self.state, self.world = config, task, state, w
         half = torch.bfloat16 if config.precision == "bf16" else None
         self.teacher = None if teacher is None else frozen(teacher, half)
-        self.hidden = None if self.teacher is None else self.teacher.hidden
-        model: nn.Module = DDP(state.model) if w.size > 1 else state.model
-        self.model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
-        if config.compile and self.hidden is not None:
-            self.hidden = torch.compile(self.hidden)
+        if (
+            config.compile
+        ):  # teacher and student have the same code and other sizes, which is no reason to compile for any
+            for module in (state.model, self.teacher):
+                if module is not None:
+                    module.compile(dynamic=False)
+        self.model: nn.Module = DDP(state.model) if w.size > 1 else state.model
         self.take = captured(self.run, state, w) if config.compile else self.run
         writes = config.method == "minillm" or (config.method == "gkd" and config.lambda_ > 0)
         self.rollout = self._rollout(state, half) if writes else None
@@ -133,10 +135,10 @@ class Step:
 
     def _asked(self, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What the teacher makes of some text: its hidden states where a prediction counts, and its last matrix."""
-        if self.teacher is None or self.hidden is None or self.config.method in ("sft", "seqkd"):
+        if self.teacher is None or self.config.method in ("sft", "seqkd"):
             return ()
         with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
-            return self.hidden(tokens[:, :-1])[:, self.task.prompt - 1 :], self.teacher.unembed
+            return self.teacher.hidden(tokens[:, :-1])[:, self.task.prompt - 1 :], self.teacher.unembed
 
 
 def train(asked: Command[Config], w: World) -> TrainState:
@@ -169,6 +171,8 @@ def train(asked: Command[Config], w: World) -> TrainState:
             run.log(step, loss_nats=loss, grad_norm=norm)
             marks.append((step, time.monotonic()))
     if not run.stopped and w.is_main:
+        del take
+        forget_compiled()
         assert isinstance(state.model, Student)
         run.finish(**_pace(marks), **measure(config, task, state.model.decoder, teacher))
     w.wait()
@@ -236,8 +240,14 @@ def _base(role: str, config: Config, asked: Command[Config], began: float, w: Wo
     assert isinstance(state.model, Student)
     decoder = frozen(state.model.decoder)
     del state
-    gc.collect()  # its captured graphs
+    forget_compiled()
     return decoder
+
+
+def forget_compiled() -> None:
+    """What was compiled and captured so far: PyTorch keeps few versions of one function, and then compiles no more."""
+    gc.collect()
+    torch.compiler.reset()
 
 
 def _kept(config: Config, task: Sums | Text, run: Run, w: World) -> TrainState:
