@@ -51,7 +51,7 @@ TINY = replace(
 class Random:
     """Tokens out of nowhere, as a task's would come."""
 
-    stop = None
+    stop, vocabulary, name = None, "", "random"
 
     def __init__(self, config: Config) -> None:
         self.prompt, self.new, self.vocab_size = config.prompt_len, config.new_tokens, config.vocab_size
@@ -142,7 +142,7 @@ def make_step(config: Config) -> Step:
     with DEVICE:
         teacher = Student(teacher_config(config), config.vocab_size).decoder
     state = make_state(config, config.vocab_size, w)
-    return Step(config, Random(config), state, w, teacher)  # type: ignore[arg-type]
+    return Step(config, Random(config), state, w, teacher)
 
 
 def parts_of(step: Step) -> None:

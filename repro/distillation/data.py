@@ -42,12 +42,13 @@ class Sums:
 
     PLUS, EQUALS, BLANK, END = 10, 11, 12, 13
     vocab_size = 14
+    stop: int | None = END
     vocabulary = "digits, +, =, blank, end"
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config, self.device = config, device
         self.longest = len(str(config.terms * (10**config.digits - 1)))
-        self.prompt, self.new, self.stop = config.terms * (config.digits + 1), self.longest + 1, self.END
+        self.prompt, self.new = config.terms * (config.digits + 1), self.longest + 1
         self.name = f"sums of {config.terms} random numbers of up to {config.digits} digits"
 
     def batch(self, step: int, n: int, split: Split = "train") -> torch.Tensor:
@@ -74,15 +75,12 @@ class Sums:
         right = tokens[:, self.prompt :]
         return ((made == right) | ~until_end(right, self.stop)).all(1)
 
-    def text(self, tokens: torch.Tensor) -> str:
-        return "".join("0123456789+= ."[i] for i in tokens.tolist())
-
 
 class Text:
     """Windows of a text, the first tokens of each its prompt. Nothing ends one: a document's end is a token like
     others."""
 
-    stop = None
+    stop: int | None = None
 
     def __init__(self, config: Config, device: torch.device) -> None:
         python_bytes = int(config.text_mb * 1e6)

@@ -11,7 +11,7 @@ import torch
 
 from repro.distillation.beam import beam_search
 from repro.distillation.config import Config
-from repro.distillation.data import Sums, Text
+from repro.distillation.data import Sums, Task
 from repro.distillation.distill import Divergence, Heads, token_divergences
 from repro.distillation.model import frozen
 from repro.distillation.rollout import Rollout, until_end
@@ -41,7 +41,7 @@ class Averages:
 
 
 @torch.no_grad()
-def measure(config: Config, task: Sums | Text, student: Decoder, teacher: Decoder | None) -> dict[str, float]:
+def measure(config: Config, task: Task, student: Decoder, teacher: Decoder | None) -> dict[str, float]:
     """Of held-out prompts: the student's cross-entropy on what follows them in the data, and its entropy there; with a
     teacher, what each makes of the other's text; of sums, how many answers are right. In nats a token, fp32."""
     student = frozen(student)
@@ -57,19 +57,17 @@ def measure(config: Config, task: Sums | Text, student: Decoder, teacher: Decode
     return metrics
 
 
-def _batches(config: Config, task: Sums | Text) -> Iterator[torch.Tensor]:
+def _batches(config: Config, task: Task) -> Iterator[torch.Tensor]:
     for step in range(config.eval_batches):
         yield task.batch(step, config.batch_size, "val")
 
 
-def _hidden(decoder: Decoder, task: Sums | Text, tokens: torch.Tensor) -> torch.Tensor:
+def _hidden(decoder: Decoder, task: Task, tokens: torch.Tensor) -> torch.Tensor:
     """The states (B, L, D) that the last L tokens are predicted from."""
     return decoder.hidden(tokens[:, :-1])[:, task.prompt - 1 :]
 
 
-def _on_data(
-    found: Averages, task: Sums | Text, tokens: torch.Tensor, student: Decoder, teacher: Decoder | None
-) -> None:
+def _on_data(found: Averages, task: Task, tokens: torch.Tensor, student: Decoder, teacher: Decoder | None) -> None:
     targets = tokens[:, task.prompt :]
     mask = until_end(targets, task.stop)
     hidden = _hidden(student, task, tokens)
@@ -101,9 +99,7 @@ def solved(task: Sums, student: Decoder, batches: Sequence[torch.Tensor]) -> dic
     return found.found()
 
 
-def _on_samples(
-    task: Sums | Text, batches: Sequence[torch.Tensor], student: Decoder, teacher: Decoder
-) -> dict[str, float]:
+def _on_samples(task: Task, batches: Sequence[torch.Tensor], student: Decoder, teacher: Decoder) -> dict[str, float]:
     """What student and teacher make of text that the student wrote at temperature 1, and of text that the teacher
     did."""
     rows, cuda = len(batches[0]), student.embed.weight.is_cuda

@@ -64,7 +64,8 @@ class Student(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The sum of the losses in nats of tokens (B, P + L) where `mask` (B, L) is true, and how many these are; of
         prompts none. `hard` (0-dimensional) is the share of cross-entropy, `teacher` (B, L, E) the hidden states that
-        the teacher predicts the last L tokens from."""
+        the teacher predicts the last L tokens from. MiniLLM's sum has the right gradient, and as a number says nothing.
+        """
         prompt = tokens.shape[1] - mask.shape[1]
         hidden, targets = self.decoder.hidden(tokens[:, :-1])[:, prompt - 1 :], tokens[:, prompt:]
         if teacher is None or teacher_unembed is None:

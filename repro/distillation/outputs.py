@@ -6,7 +6,7 @@ import torch
 
 from repro.distillation.beam import beam_search
 from repro.distillation.config import Config
-from repro.distillation.data import Sums, Text
+from repro.distillation.data import Task
 from repro.distillation.rollout import Rollout
 from repro.lab.data import step_seed
 from repro.lab.generate import Sampling
@@ -15,7 +15,7 @@ from repro.lab.transformer import Decoder
 _BATCH = 64  # prompts at a time
 
 
-def teacher_outputs(config: Config, task: Sums | Text, teacher: Decoder) -> torch.Tensor:
+def teacher_outputs(config: Config, task: Task, teacher: Decoder) -> torch.Tensor:
     """The training prompts with the teacher's outputs, (pool, P + L): the likeliest one that a beam search finds, or
     a sample at temperature 1. The same on every rank and after a restart."""
     cuda = teacher.embed.weight.is_cuda

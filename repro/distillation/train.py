@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 from repro.distillation import hinton
 from repro.distillation.config import RECIPES, Config, start_config, teacher_config
-from repro.distillation.data import Sums, Text, load
+from repro.distillation.data import Task, Text, load
 from repro.distillation.distill import Divergence
 from repro.distillation.eval import measure
 from repro.distillation.model import Student, frozen
@@ -71,7 +71,7 @@ class Step:
     """One step: data, or text that the student or the teacher wrote; loss, gradient, clipping, AdamW. What follows the
     writing is on the device alone, so that it can be compiled and captured; the writing captures itself."""
 
-    def __init__(self, config: Config, task: Sums | Text, state: TrainState, w: World, teacher: Decoder | None) -> None:
+    def __init__(self, config: Config, task: Task, state: TrainState, w: World, teacher: Decoder | None) -> None:
         self.config, self.task, self.state, self.world = config, task, state, w
         half = torch.bfloat16 if config.precision == "bf16" else None
         self.teacher = None if teacher is None else frozen(teacher, half)
@@ -207,7 +207,7 @@ class _TimeIsUpError(Exception):
     """A run that this one stands on was stopped; the same command goes on with it."""
 
 
-def _teacher(config: Config, task: Sums | Text, asked: Command[Config], began: float, w: World) -> Decoder | None:
+def _teacher(config: Config, task: Task, asked: Command[Config], began: float, w: World) -> Decoder | None:
     if config.teacher:
         folder = Path(config.teacher).expanduser()
         check_vocabulary(folder, task)
@@ -215,7 +215,7 @@ def _teacher(config: Config, task: Sums | Text, asked: Command[Config], began: f
     return None if config.teacher_steps == 0 else _base("teacher", teacher_config(config), asked, began, w)
 
 
-def check_vocabulary(folder: Path, task: Sums | Text) -> None:
+def check_vocabulary(folder: Path, task: Task) -> None:
     """A ValueError unless the teacher in `folder` reads the task's tokens as its own: a divergence compares what two
     models say of the same tokens."""
     theirs = tokenizers.load(folder / "tokenizer.json")
@@ -250,7 +250,7 @@ def forget_compiled() -> None:
     torch.compiler.reset()
 
 
-def _kept(config: Config, task: Sums | Text, run: Run, w: World) -> TrainState:
+def _kept(config: Config, task: Task, run: Run, w: World) -> TrainState:
     state = make_state(config, task.vocab_size, w)
     checkpoint.load(state, run.folder / "last.pt")
     return state
