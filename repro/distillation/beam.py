@@ -38,7 +38,8 @@ def beam_search(
         if i + 1 == new_tokens:
             break
         rows = (parent + width * torch.arange(B, device=parent.device)[:, None]).flatten()
-        cache.kv.copy_(cache.kv[:, :, rows])
+        for kept in (t for slot in cache.slots for t in slot):
+            kept.copy_(kept[rows])
         at = torch.full((B * width, 1), P + i, device=prompts.device)
         logits = decoder(token.reshape(-1, 1), cache, at)[:, 0]
     return made, scores

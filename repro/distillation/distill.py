@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 
 Kind = Literal["forward", "reverse", "jsd"]
-CHUNK = 1024  # tokens whose logits of both models are held at a time: 2 * CHUNK * V numbers
+CHUNK = 2048  # tokens whose logits of both models are held at a time: 2 * CHUNK * V numbers
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ class _Summed(torch.autograd.Function):
     ) -> Any:  # fmt: skip
         V = Heads(unembed, teacher_unembed).size
         student_cast, teacher_cast = unembed[:V].to(hidden.dtype), teacher_unembed[:V].to(teacher.dtype)
-        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        d_unembed = torch.zeros_like(unembed, dtype=_sum_type(unembed)) if ctx.needs_input_grad[1] else None
+        wanted, rows = ctx.needs_input_grad, []
+        d_head = torch.zeros(V, unembed.shape[1], device=hidden.device, dtype=_sum_type(unembed))
         total = torch.zeros((), device=hidden.device, dtype=_sum_type(hidden))
         for i in range(0, len(hidden), chunk):
             here = slice(i, i + chunk)
@@ -96,10 +97,12 @@ class _Summed(torch.autograd.Function):
                 loss, more = _cross_entropy(z, targets[here], hard[here].to(z.dtype))
                 total, slope = total + loss, slope + more
             slope = slope.to(hidden.dtype)  # (chunk, V)
-            if d_hidden is not None:
-                d_hidden[here] = slope @ student_cast
-            if d_unembed is not None:
-                d_unembed[:V] += (slope.T @ hidden[here]).to(d_unembed.dtype)
+            if wanted[0]:
+                rows.append(slope @ student_cast)
+            if wanted[1]:
+                d_head += (slope.T @ hidden[here]).to(d_head.dtype)
+        d_hidden = torch.cat(rows) if wanted[0] else None
+        d_unembed = F.pad(d_head, (0, 0, 0, len(unembed) - V)) if wanted[1] else None
         ctx.save_for_backward(d_hidden, d_unembed)
         ctx.dtype = unembed.dtype
         return total
@@ -133,12 +136,12 @@ def summed_divergence(
     teacher; weights (…) are 0 for tokens that do not count. With `targets` (…) and `hard` (…), plus hard times the
     cross-entropy to the target. Gradients go to the student alone."""
     flat = hidden.reshape(-1, hidden.shape[-1])
-    theirs = teacher.detach().reshape(-1, teacher.shape[-1])
+    theirs = teacher.reshape(-1, teacher.shape[-1])
     t = None if targets is None else targets.reshape(-1)
     h = None if hard is None else hard.reshape(-1)
     with torch.autocast(hidden.device.type, enabled=False):
         total: torch.Tensor = _Summed.apply(  # type: ignore[no-untyped-call]
-            flat, heads.student, theirs, heads.teacher.detach(), weights.reshape(-1), t, h, rule, chunk
+            flat, heads.student, theirs, heads.teacher, weights.reshape(-1), t, h, rule, chunk
         )
     return total
 
@@ -160,7 +163,7 @@ def divergence_of_logits(z: torch.Tensor, v: torch.Tensor, weights: torch.Tensor
     """The same sum from logits (…, V) of student and teacher; those beyond what both have are left out."""
     V = min(z.shape[-1], v.shape[-1])
     with torch.autocast(z.device.type, enabled=False):
-        total: torch.Tensor = _OfLogits.apply(z[..., :V], v[..., :V].detach(), weights, rule)  # type: ignore[no-untyped-call]
+        total: torch.Tensor = _OfLogits.apply(z[..., :V], v[..., :V], weights, rule)  # type: ignore[no-untyped-call]
     return total
 
 
