@@ -199,23 +199,25 @@ _PAPER_MINILLM = replace(
 )  # fmt: skip
 
 _CPU, _H100 = "2 CPU cores", "1 H100"
-_BASES = "the first of a seed trains the teacher and the student that all begin with"
+_FIRST = "the first run of a seed trains the teacher and the student that all begin with"
+_CPU_ARMS = {
+    "sft": ("cross-entropy on data", Config(method="sft")),
+    "forward": ("forward KL on data", Config(lambda_=0.0)),
+    "reverse": ("reverse KL on data: likelier to the teacher, less varied, worse on data",
+                Config(divergence="reverse", lambda_=0.0)),
+    "reverse-half": ("reverse KL, half the batches the student's own text", Config(divergence="reverse", lambda_=0.5)),
+    "reverse-on": ("reverse KL on the student's own text", Config(divergence="reverse", lambda_=1.0)),
+}  # fmt: skip
 RECIPES: dict[str, Recipe[Config]] = {
     "smoke": Recipe(
         "Hinton's experiments on digits: threes are told from soft targets alone (about 85 % once their bias is right, "
         "0 % from labels), and the picture of one normal fitted to two modes", _CPU, 1, _DIGITS,
     ),
-    "cpu-sft": Recipe(f"A byte-level student of Python's library, cross-entropy alone; {_BASES}", _CPU, 2,
-                      Config(method="sft")),
-    "cpu-forward": Recipe("The same by forward KL on data", _CPU, 2, Config(lambda_=0.0)),
-    "cpu-reverse": Recipe("The same by reverse KL on data: likelier to the teacher, less varied, worse on data",
-                          _CPU, 2, Config(divergence="reverse", lambda_=0.0)),
-    "cpu-reverse-half": Recipe("The same with half the batches the student's own text", _CPU, 2,
-                               Config(divergence="reverse", lambda_=0.5)),
-    "cpu-reverse-on": Recipe("The same with all of them", _CPU, 2, Config(divergence="reverse", lambda_=1.0)),
-    **{f"gpu-sums-{name}": Recipe(f"Sums of two-digit numbers: {says}; {_BASES}", _H100, 2, config)
+    **{f"cpu-{name}": Recipe(f"Bytes of Python's library: {says}; {_FIRST}", _CPU, 2, config)
+       for name, (says, config) in _CPU_ARMS.items()},
+    **{f"gpu-sums-{name}": Recipe(f"Sums of two-digit numbers: {says}; {_FIRST}", _H100, 2, config)
        for name, (says, config) in _SUM_ARMS.items()},
-    **{f"gpu-text-{name}": Recipe(f"English text: {says}; {_BASES}", _H100, 3, config)
+    **{f"gpu-text-{name}": Recipe(f"English text: {says}; {_FIRST}", _H100, 3, config)
        for name, (says, config) in _TEXT_ARMS.items()},
     "gpu-pretrain-label": Recipe("From random weights by cross-entropy on every token", _H100, 3,
                                  replace(_PRETRAIN, method="sft")),
