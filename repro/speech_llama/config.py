@@ -54,11 +54,11 @@ class Config:
     """What the encoder begins with: what CTC taught it, or nothing."""
     stack: int = 2
     """Encoder steps that one audio embedding stands for."""
-    r: int = 8
+    lora_r: int = 8
     """LoRA's rank on q, k, v and o; 0 leaves the decoder as it is."""
     full: bool = False
     """Train all of the decoder instead, as the second paper does with its small one."""
-    alpha: float = 16.0
+    lora_alpha: float = 16.0
     """LoRA's scale is alpha / r."""
     masked: float = 0.0
     """Share of a transcript's input tokens that are hidden in training."""
@@ -73,11 +73,11 @@ class Config:
     arms: tuple[str, ...] = ("main",)
     """Variants to train one after another, all from the same pre-training: main is what this config says, the others
     change what ARMS says."""
-    lm_steps: int = 900
+    lm_steps: int = 700
     """Steps that a small decoder is trained for first."""
-    ctc_steps: int = 400
+    ctc_steps: int = 300
     """Steps that the encoder is trained for with CTC."""
-    steps: int = 400
+    steps: int = 300
     """Steps of each arm."""
     batch_size: int = 16
     """Utterances a step, over all ranks."""
@@ -115,8 +115,8 @@ class Config:
 
 ARMS: dict[str, dict[str, Any]] = {
     "main": {},
-    "r0": {"r": 0}, "r8": {"r": 8}, "r16": {"r": 16}, "r32": {"r": 32},
-    "plain_r0": {"lm": "plain", "r": 0}, "plain_r8": {"lm": "plain", "r": 8},
+    "r0": {"lora_r": 0}, "r8": {"lora_r": 8}, "r16": {"lora_r": 16}, "r32": {"lora_r": 32},
+    "plain_r0": {"lm": "plain", "lora_r": 0}, "plain_r8": {"lm": "plain", "lora_r": 8},
     "stack1": {"stack": 1}, "stack2": {"stack": 2}, "stack3": {"stack": 3}, "stack4": {"stack": 4},
     "stack6": {"stack": 6}, "stack8": {"stack": 8}, "stack12": {"stack": 12}, "stack24": {"stack": 24},
     "masked25": {"masked": 0.25}, "masked50": {"masked": 0.5}, "masked75": {"masked": 0.75},
@@ -168,7 +168,7 @@ _LANGUAGES = replace(
 PAPER = Config(
     data="mls:data/mls", units="chars", decoder="data/llama-7b", n_layers=32, d_model=4096, n_heads=32, n_kv_heads=32,
     d_ff=11_008, stride=8, encoder_layers=18, d_encoder=512, encoder_heads=8, d_encoder_ff=2048, kernel=11, dropout=0.1,
-    stack=1, r=8, ctc_steps=150_000, steps=150_000, batch_size=128, accum=8, ctc_lr=1e-3, lr=1e-3, warmup=0.13,
+    stack=1, lora_r=8, ctc_steps=150_000, steps=150_000, batch_size=128, accum=8, ctc_lr=1e-3, lr=1e-3, warmup=0.13,
     time_masks=4, mel_masks=2, precision="bf16", compile=True, test_utterances=100_000, log_every=1000,
 )  # fmt: skip
 PAPER_MTP = replace(

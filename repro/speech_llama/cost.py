@@ -38,10 +38,10 @@ def cost(config: Config, vocab_size: int, seconds: float = 15.0, tokens: int = 6
     with torch.device("meta"):
         encoder, decoder = Encoder(encoder_shape(config)), Decoder(small_shape(config, vocab_size))
         of_decoder = sum(p.numel() for p in decoder.parameters())
-        if config.r and not config.full:
-            lora.adapt(decoder, lora.LoRA(config.r, config.alpha, lora.ATTENTION))
+        if config.lora_r and not config.full:
+            lora.adapt(decoder, lora.LoRA(config.lora_r, config.lora_alpha, lora.ATTENTION))
     of_encoder = sum(p.numel() for p in encoder.parameters())
-    trained = sum(p.numel() for p in decoder.parameters() if p.requires_grad) if config.r or config.full else 0
+    trained = sum(p.numel() for p in decoder.parameters() if p.requires_grad) if config.lora_r or config.full else 0
     steps = seconds * 100 / config.stride
     positions = steps / config.stack + tokens
     matrices = of_decoder - decoder.embed.weight.numel() * (2 - config.full)  # the unembedding reads the text alone

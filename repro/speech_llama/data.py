@@ -44,6 +44,7 @@ class Split:
         self.texts = [heard.texts[i] for i in rows.tolist()]
         self.languages = [heard.utterances[i].language for i in rows.tolist()]
         self.units = pack([units.encode(text) for text in self.texts], device)
+        self.unit_counts = self.units.counts.cpu()
         self.tokens = pack([vocabulary.encode(text) for text in self.texts], device)
 
     def __len__(self) -> int:
@@ -141,11 +142,9 @@ def vocabulary_of(config: Config, units: Units) -> Vocabulary:
 def _check_ctc(config: Config, train: Split) -> None:
     """CTC says at most one unit a step, and a blank between two that are alike."""
     steps = steps_of(torch.tensor(train.lengths), config.stride)
-    rows = train.units.rows.cpu()
-    twice = ((rows[:, 1:] == rows[:, :-1]) & (torch.arange(1, rows.shape[1]) < train.units.counts.cpu()[:, None])).sum(
-        1
-    )
-    short = int((steps < train.units.counts.cpu() + twice).sum())
+    rows, counts = train.units.rows.cpu(), train.unit_counts
+    twice = ((rows[:, 1:] == rows[:, :-1]) & (torch.arange(1, rows.shape[1]) < counts[:, None])).sum(1)
+    short = int((steps < counts + twice).sum())
     if config.init == "ctc" and short > len(train) // 20:
         raise ValueError(
             f"{short} of {len(train)} utterances have more {config.units} than steps of {10 * config.stride} ms; "

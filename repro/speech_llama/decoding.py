@@ -10,6 +10,7 @@ Shapes: B utterances, J audio embeddings, K tokens a call, D d_model, V vocab_si
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,6 @@ from repro.speech_llama.multi_token import Heads
 from repro.speech_llama.prompting import SpeechLLM, joined
 
 How = Literal["greedy", "verified", "threshold"]
-_LOOK_EVERY = 8  # calls between two looks at whether every utterance has ended: a look waits for the device
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,28 @@ class Said:
     heads: list[int]
     calls: int
     made: int
+
+
+class _Ended:
+    """Whether all of some flags are set, asked after each call. On a GPU the answer is that of the call before, so that
+    the device always has one to work on while the host waits for it."""
+
+    def __init__(self, flags: torch.Tensor) -> None:
+        self.flags = flags
+        self.host: list[tuple[torch.Tensor, torch.cuda.Event]] = []
+
+    def look(self) -> bool:
+        if not self.flags.is_cuda:
+            return bool(self.flags.all())
+        answer, event = torch.empty((), dtype=torch.bool, pin_memory=True), torch.cuda.Event()
+        answer.copy_(self.flags.all(), non_blocking=True)
+        event.record()
+        self.host.append((answer, event))
+        if len(self.host) < 2:
+            return False
+        earlier, event = self.host.pop(0)
+        event.synchronize()
+        return bool(earlier)
 
 
 class Recogniser:
@@ -88,6 +110,19 @@ class Recogniser:
     @torch.no_grad()
     def __call__(self, audio: torch.Tensor, heard: torch.Tensor) -> list[Said]:
         """Transcripts of audio embeddings (B, J, D) of which `heard` (B,) are valid."""
+        rows = len(audio)
+        for _ in self._calls(audio, heard):
+            pass
+        return self._said(rows)
+
+    @torch.no_grad()
+    def stream(self, audio: torch.Tensor, heard: torch.Tensor) -> Iterator[Said]:
+        """What has been said of one utterance, audio embeddings (1, J, D), after each call of the decoder."""
+        for _ in self._calls(audio, heard):
+            yield self._said(1)[0]
+
+    def _calls(self, audio: torch.Tensor, heard: torch.Tensor) -> Iterator[None]:
+        """Call the decoder until every utterance has ended."""
         rows, room = len(audio), len(self.tokens)
         if not 0 < rows <= room or audio.shape[1] + 1 + self.most + self.block > self.places:
             raise ValueError(f"{rows} utterances of {audio.shape[1]} embeddings; there is room for {room} of "
@@ -96,11 +131,13 @@ class Recogniser:
             audio, heard = F.pad(audio, (0, 0, 0, 0, 0, room - rows)), F.pad(heard, (0, room - rows), value=1)
         self._read(audio, heard)
         self.done[rows:] = True
-        for i in range(1, self.most):
-            if i % _LOOK_EVERY == 0 and bool(self.done.all()):
+        ended = _Ended(self.done)
+        yield
+        for _ in range(1, self.most):
+            if ended.look():
                 break
             self._next()
-        return self._said(rows)
+            yield
 
     def _read(self, audio: torch.Tensor, heard: torch.Tensor) -> None:
         """The first call: the audio and BOS."""
@@ -201,19 +238,21 @@ def beam(model: SpeechLLM, audio: torch.Tensor, heard: torch.Tensor, width: int,
     last = hidden[::width].gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))[:, 0]
     score, first = F.linear(last, decoder.unembed).float().log_softmax(-1).topk(width)  # (B, W)
     made, done = first[..., None], first == model.eos
+    ended = _Ended(done)
+    only_end = torch.full_like(decoder.unembed[:, 0], -torch.inf, dtype=torch.float32)
+    only_end[model.eos] = 0.0
     positions = (heard + 1).repeat_interleave(width)
     offset = torch.arange(B, device=audio.device)[:, None] * width
-    for i in range(1, most):
-        if i % _LOOK_EVERY == 0 and bool(done.all()):
+    for _ in range(1, most):
+        if ended.look():
             break
         logits = decoder(made[..., -1].reshape(-1, 1), cache, positions[:, None])[:, 0]
         log_p = logits.float().log_softmax(-1).view(B, width, -1)
-        ended = torch.full_like(log_p[0, 0], -torch.inf).index_fill(0, first.new_tensor(model.eos), 0.0)
-        total = score[..., None] + torch.where(done[..., None], ended, log_p)
+        total = score[..., None] + torch.where(done[..., None], only_end, log_p)
         score, best = total.flatten(1).topk(width)
         parent, token = best // log_p.shape[-1], best % log_p.shape[-1]
         made = torch.cat((made.gather(1, parent[..., None].expand(-1, -1, made.shape[2])), token[..., None]), -1)
-        done = done.gather(1, parent) | (token == model.eos)
+        done.copy_(done.gather(1, parent) | (token == model.eos))
         cache.kv.copy_(cache.kv.index_select(2, (offset + parent).flatten()))
         positions = positions + 1
     return [row[: row.index(model.eos)] if model.eos in row else row for row in made[:, 0].tolist()]

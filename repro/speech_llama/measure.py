@@ -34,7 +34,7 @@ def measure(config: Config, system: System, speech: Speech) -> dict[str, float]:
     for name in config.arms:
         asked, model = arm(config, name), system.arm(name)
         numbers = measured(asked, model, speech, by_ctc)
-        if not (asked.r or asked.full):  # what the encoder had to learn to say
+        if not (asked.lora_r or asked.full):  # what the encoder had to learn to say
             numbers["alignment_before"] = mean_alignment(asked, system.untrained(name), speech.test)
         found |= {key if name == "main" else f"{key}_{name}": value for key, value in numbers.items()}
     for kind, reading in system.readings.items() if config.decoder == "small" else ():
@@ -92,7 +92,7 @@ def transcripts(
 ) -> list[Said]:
     """What a model says of each utterance of a split."""
     places = -(-split.widest // (config.stride * config.stack)) + 1
-    recogniser = Recogniser(model, min(_BATCH, len(split)), places, most, how, tau)
+    recogniser = Recogniser(model, min(_BATCH, len(split)), places, most, how, tau, torch.float32)
     found: dict[int, Said] = {}
     for rows, width in batches(split):
         with autocast(config, rows.device):
@@ -136,7 +136,7 @@ def decoding_seconds(config: Config, model: SpeechLLM, split: Split, most: int, 
     *_, (rows, width) = batches(split)
     with autocast(config, rows.device):
         audio, heard = model.audio(*split.take(rows, width))
-    recogniser, took = Recogniser(model, len(rows), audio.shape[1], most, how), []
+    recogniser, took = Recogniser(model, len(rows), audio.shape[1], most, how, dtype=torch.float32), []
     for _ in range(repeats + 1):
         began = time.perf_counter()
         recogniser(audio, heard)  # its result is read from the device, so it has ended

@@ -222,7 +222,7 @@ def ctc_loss(
     total = F.ctc_loss(
         log_p.transpose(0, 1), units + 1, steps, counts, blank=BLANK, reduction="sum", zero_infinity=True
     )
-    return total, counts.sum()
+    return total, counts.sum().to(total.device)
 
 
 def ctc_greedy(log_p: torch.Tensor, steps: torch.Tensor) -> list[list[int]]:

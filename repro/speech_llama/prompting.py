@@ -36,7 +36,7 @@ class Projector(nn.Module):
     @torch.no_grad()
     def reset(self, decoder: Decoder) -> None:
         """Begin anew, at the size of the decoder's embeddings as they are now."""
-        size = decoder.embed.weight.square().mean().sqrt() / math.sqrt(self.proj.in_features)
+        size = decoder.embed.weight.float().square().mean().sqrt() / math.sqrt(self.proj.in_features)
         self.proj.weight.normal_().mul_(size)
 
     def forward(self, x: torch.Tensor, steps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

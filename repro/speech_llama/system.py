@@ -153,15 +153,21 @@ def make_decoder(config: Config, vocabulary: Vocabulary) -> Decoder:
     """The decoder as it is before this run; a ValueError in one line where there is none."""
     if config.decoder in ("small", "random"):
         return Decoder(small_shape(config, vocabulary.size))
-    return smollm2.load() if config.decoder == "smollm2" else hub.load(Path(config.decoder))
+    decoder = smollm2.load() if config.decoder == "smollm2" else hub.load(Path(config.decoder).expanduser())
+    if (
+        config.precision == "bf16" and not config.full
+    ):  # what is not trained needs no fp32 copy and no cast at each step
+        for p in decoder.parameters():
+            p.data = p.data.bfloat16() if p.dim() > 1 else p.data
+    return decoder
 
 
 def make_arm(config: Config, decoder: Decoder, vocabulary: Vocabulary) -> SpeechLLM:
     """The model of one arm around a decoder, whose own weights it shares and does not train."""
     shared = {} if config.full else {id(p): p for p in decoder.parameters()}
     mine = copy.deepcopy(decoder, shared)
-    if config.r and not config.full:
-        lora.adapt(mine, LoRA(config.r, config.alpha, ATTENTION))
+    if config.lora_r and not config.full:
+        lora.adapt(mine, LoRA(config.lora_r, config.lora_alpha, ATTENTION))
     encoder = Encoder(encoder_shape(config))
     heads = make_heads(config.heads, config.n_tokens, decoder.unembed)
     projector = Projector(config.stack, config.d_encoder, mine)

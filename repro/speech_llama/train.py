@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ from repro.lab.capture import Tensors, captured
 from repro.lab.checkpoint import TrainState
 from repro.lab.data import my_share
 from repro.lab.distributed import World, world
+from repro.lab.files import write_whole
 from repro.lab.optim import optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
@@ -20,7 +22,7 @@ from repro.speech_llama.config import RECIPES, Config
 from repro.speech_llama.copying import Reading
 from repro.speech_llama.data import Batches, Speech, load
 from repro.speech_llama.measure import measure
-from repro.speech_llama.model import CTC, ctc_loss
+from repro.speech_llama.model import CTC, ctc_loss, steps_of
 from repro.speech_llama.system import Stage, System, make_decoder, stages
 
 
@@ -54,7 +56,8 @@ class Step:
         self.takes: dict[int, Callable[..., Tensors]] = {}
 
     def __call__(self, step: int, rows: torch.Tensor, width: int) -> Tensors:
-        """Take step `step` of the run on rows (B,) whose features are `width` frames wide; the mean loss in nats and
+        """Take step `step` of the run on rows (B,), on the CPU, whose features are `width` frames wide; the mean loss in
+        nats and
         the norm of the gradient, on the device."""
         stage = self.stage
         warmup = max(1, round(self.config.warmup * stage.steps))
@@ -62,6 +65,7 @@ class Step:
         set_lr(self.state.optimizer, lr)
         if isinstance(self.part, CTC):
             return self.run(rows, width)
+        rows = rows.to(self.world.device)
         if width not in self.takes:
             run = partial(self.run, width=width)
             self.takes[width] = captured(run, self.state, self.world) if self.config.compile else run
@@ -69,7 +73,7 @@ class Step:
 
     def run(self, rows: torch.Tensor, width: int) -> Tensors:
         def loss(model: nn.Module, mine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            with torch.autocast(rows.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 return self.loss(model, mine, width)
 
         return optimize(self.state, self.model, loss, rows.chunk(self.config.accum), self.world, clip=1.0)
@@ -80,10 +84,13 @@ class Step:
         if isinstance(self.part, Reading):
             total, count = model(split.tokens.rows[rows], split.tokens.counts[rows])
             return total, count
-        features, frames = split.take(rows, width)
         if isinstance(self.part, CTC):
-            log_p, steps = model(features, frames, self.config.time_masks, self.config.mel_masks)
-            return ctc_loss(log_p, steps, split.units.rows[rows], split.units.counts[rows])
+            at = rows.to(self.world.device)
+            log_p, _ = model(*split.take(at, width), self.config.time_masks, self.config.mel_masks)
+            # its lengths from the host, or it would wait for the device to tell them
+            steps = steps_of(torch.tensor([split.lengths[i] for i in rows.tolist()]), self.config.stride)
+            return ctc_loss(log_p, steps, split.units.rows[at], split.unit_counts[rows])
+        features, frames = split.take(rows, width)
         total, count = model(features, frames, split.tokens.rows[rows], split.tokens.counts[rows])
         return total, count
 
@@ -110,16 +117,25 @@ def train(asked: Command[Config], w: World) -> TrainState:
         stage = next(s for s in plan if step < s.end)
         if step == stage.begin:
             state.model.begin(stage.name)
+        if take is None:  # the folder is this run's own by now
+            _keep(speech, run)
         if take is None or take.stage is not stage:
             take = Step(config, stage, speech, state, w)
         rows, width = (order_of_texts if stage.name.startswith("lm-") else order)(step)
-        loss, norm = take(step, my_share(rows, w.rank, w.size).to(w.device), width)
+        loss, norm = take(step, my_share(rows, w.rank, w.size), width)
         if step % config.log_every == 0 or step + 1 == stage.end:
             run.log(step, loss_nats=loss, grad_norm=norm)
     if not run.stopped and w.is_main:
         run.finish(**measure(config, state.model, speech))
     w.wait()
     return state
+
+
+def _keep(speech: Speech, run: Run) -> None:
+    """What a checkpoint needs to be read: the units that CTC, and perhaps the decoder, says."""
+    if run.world.is_main:
+        text = json.dumps({"kind": speech.units.kind, "symbols": speech.units.symbols})
+        write_whole(run.folder / "units.json", lambda file: file.write(text.encode()))
 
 
 def main(args: Sequence[str] | None = None) -> TrainState:
