@@ -1,6 +1,6 @@
 """Speed of DDPM's training step on one GPU, beside diffusers in the same run; one JSON line a figure.
 
-    python benchmarks/gpu/ddpm.py [--peer] [--profile] [--seconds N]
+    python benchmarks/gpu/ddpm.py [--peer [eager] [compiled] [captured]] [--profile] [--seconds N]
 
 The CIFAR-10 network of the paper (35,746,307 parameters), bf16, the whole step: batch from uint8, noise, loss,
 backward, clipping, Adam, average. The peer is diffusers' UNet2DModel of the same shape with PyTorch's Adam and the same
@@ -137,7 +137,8 @@ def peer(images: torch.Tensor, batch: int, seconds: float, how: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", action="store_true", help="measure diffusers too")
+    ways = ["eager", "compiled", "captured"]
+    parser.add_argument("--peer", nargs="*", choices=ways, help="measure diffusers too, in all of these ways or some")
     parser.add_argument("--profile", action="store_true", help="print what our captured step is made of")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each figure")
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 512])
@@ -148,10 +149,9 @@ def main() -> None:
     for batch in asked.batches:
         ours(images, batch, asked.seconds, profile=asked.profile)
         torch.compiler.reset()
-    if asked.peer:
-        for how in ("eager", "compiled", "captured"):
-            peer(images, 128, asked.seconds, how)
-            torch.compiler.reset()
+    for how in () if asked.peer is None else asked.peer or ways:
+        peer(images, 128, asked.seconds, how)
+        torch.compiler.reset()
 
 
 if __name__ == "__main__":

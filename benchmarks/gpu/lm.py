@@ -1,7 +1,7 @@
 """Speed of a language model's training step and of generation on one GPU, beside transformers in the same run; one JSON
 line a figure.
 
-    python benchmarks/gpu/lm.py [--peer] [--profile] [--seconds N] [--only train|generate]
+    python benchmarks/gpu/lm.py [--peer] [--profile] [--seconds N] [--only train|generate] [--case TEXT]
 
 MobileLLM-125M's shape (30 layers, width 576, 9 query and 3 key-value heads, 32,000 tokens; 124,635,456 parameters), 16
 sequences of 2,048 tokens, bf16 with fp32 weights: forward, loss, backward, clipping, AdamW. Generation continues 128
@@ -98,7 +98,7 @@ def peer_model() -> Any:
     ).cuda()  # fmt: skip
 
 
-def peer(how: str, seconds: float) -> None:
+def peer(how: str, seconds: float, profile: bool) -> None:
     """transformers' model with its own loss, in the step that its Trainer takes (autocast, clip, fused AdamW)."""
     model = peer_model()
     adam = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
@@ -114,9 +114,11 @@ def peer(how: str, seconds: float) -> None:
         adam.zero_grad()
 
     measure(f"transformers, {how}", call, seconds)
+    if profile:
+        show_profile(lambda: call(0), 25)
 
 
-def generation(batch: int, new: int = 256, prompt: int = 128) -> None:
+def generation(batch: int, profile: bool, new: int = 256, prompt: int = 128) -> None:
     decoder = MobileLLM(SHAPE).cuda().eval()
     make = Generator(decoder, batch, prompt + new, dtype=torch.bfloat16)
     prompts = torch.randint(SHAPE.vocab_size, (batch, prompt)).tolist()
@@ -129,6 +131,9 @@ def generation(batch: int, new: int = 256, prompt: int = 128) -> None:
         assert all(len(row) == new for row in made)
         name = "first generation" if repeat == 0 else "generation"
         say("ours, captured", f"{name}, batch {batch}, {new} tokens", batch * new / took, "tokens/s", s=round(took, 3))
+    if profile:
+        assert make.graph is not None
+        show_profile(make.graph.replay, 25)
 
 
 def peer_generation(batch: int, new: int = 256, prompt: int = 128) -> None:
@@ -181,28 +186,40 @@ VARIANTS: dict[str, tuple[Config, list[SDPBackend]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="store_true", help="measure transformers too")
-    parser.add_argument("--profile", action="store_true", help="print what our captured step is made of")
+    parser.add_argument("--profile", action="store_true", help="print what our captured steps are made of")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each figure of training")
     parser.add_argument("--only", choices=["train", "generate"], help="one half")
+    parser.add_argument("--case", default="", help="only the cases that have this in their names")
     asked = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
     if asked.only != "generate":
-        kernels = list(transformer.KERNELS)
-        for i, (case, (config, wanted)) in enumerate(VARIANTS.items()):
+        training(asked)
+    if asked.only != "train":
+        generating(asked)
+
+
+def training(asked: argparse.Namespace) -> None:
+    kernels = list(transformer.KERNELS)
+    for i, (case, (config, wanted)) in enumerate(VARIANTS.items()):
+        if asked.case in case:
             transformer.KERNELS[:] = wanted
             ours(case, config, asked.seconds, asked.profile and i == 0)
             free()
-        transformer.KERNELS[:] = kernels
-        for how in ("eager", "compiled") if asked.peer else ():
-            peer(how, asked.seconds)
+    transformer.KERNELS[:] = kernels
+    for how in ("eager", "compiled") if asked.peer else ():
+        if asked.case in f"transformers, {how}":
+            peer(how, asked.seconds, asked.profile and how == "compiled")
             free()
-    if asked.only != "train":
+
+
+def generating(asked: argparse.Namespace) -> None:
+    if asked.case in "ours, captured":
         for batch in (64, 1):
-            generation(batch)
+            generation(batch, asked.profile)
             free()
         ties()
-        if asked.peer:
-            peer_generation(64)
+    if asked.peer and asked.case in "transformers, static cache":
+        peer_generation(64)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,8 @@ class Generator:
     """Continues up to `batch` prompts with one decoder; prompt and continuation take up to `length` places.
 
     With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU the step
-    that makes a token is compiled, then captured as a graph on first use; `capture=False` leaves it as it is."""
+    that makes a token is compiled, then captured as a graph on first use; `capture=False` leaves it as it is. Prompts,
+    whose width differs from call to call, are read without either."""
 
     def __init__(
         self,
@@ -62,8 +64,17 @@ class Generator:
         self.cache = Cache(self.decoder, batch, length)
         self.tokens = torch.zeros(batch, dtype=torch.long, device=weight.device)
         self.positions = torch.zeros_like(self.tokens)
+        self.made = torch.zeros(batch, length, dtype=torch.long, device=weight.device)
+        self.count = torch.zeros(1, dtype=torch.long, device=weight.device)
         self.capture = weight.is_cuda if capture is None else capture
         self.graph: torch.cuda.CUDAGraph | None = None
+        self._reader, self._take = self.decoder, self._take_one
+        if self.capture:
+            # at batch 1 every product is one row's: tuned, those become kernels that read weights at full bandwidth
+            tuned: dict[str, Any] = {"coordinate_descent_tuning": True}
+            self._reader = _twin(self.decoder)
+            self._reader.compile(options=tuned)
+            self._take = torch.compile(self._take_one, options=tuned)
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -83,15 +94,11 @@ class Generator:
             raise ValueError(f"a prompt of {max(map(len, prompts))} and {new_tokens} more exceed {self.length} places")
         torch.manual_seed(seed)
         self._read([*prompts, *[[0]] * (len(self.tokens) - rows)])
-        made = torch.empty(len(self.tokens), new_tokens, dtype=torch.long, device=self.tokens.device)
-        for i in range(new_tokens):
-            if i:
-                self._next()
-            made[:, i] = self.tokens
-            if stop is not None and (i + 1) % _LOOK_EVERY == 0 and (made[:rows, : i + 1] == stop).any(1).all():
-                made = made[:, : i + 1]
+        for i in range(1, new_tokens):
+            if stop is not None and i % _LOOK_EVERY == 0 and (self.made[:rows, :i] == stop).any(1).all():
                 break
-        return [_until(row, stop) for row in made[:rows].tolist()]
+            self._next()
+        return [_until(row, stop) for row in self.made[:rows, : int(self.count)].tolist()]
 
     def _read(self, prompts: Sequence[Sequence[int]]) -> None:
         """Fill the cache with the prompts and choose the first token of each. Shorter ones are padded at their end:
@@ -101,23 +108,34 @@ class Generator:
         padded = torch.tensor([[*p, *[0] * (width - len(p))] for p in prompts], device=self.tokens.device)
         hidden = self.decoder.hidden(padded, self.cache)
         last = hidden[torch.arange(len(prompts), device=hidden.device), lengths - 1]
-        self.tokens.copy_(self.sampling.choose(F.linear(last, self.decoder.unembed)))
-        self.positions.copy_(lengths)
+        self.positions.copy_(lengths - 1)
+        self.count.zero_()
+        self._take_one(last)
 
     def _step(self) -> None:
         """One token more for every sequence, in place."""
-        logits = self.decoder(self.tokens[:, None], self.cache, self.positions[:, None])[:, 0]
-        self.tokens.copy_(self.sampling.choose(logits))
+        self._take(self._reader.hidden(self.tokens[:, None], self.cache, self.positions[:, None])[:, 0])
+
+    def _take_one(self, hidden: torch.Tensor) -> None:
+        """Choose tokens (B,) out of the last hidden states (B, D); they stand one place further."""
+        self.tokens.copy_(self.sampling.choose(F.linear(hidden, self.decoder.unembed)))
+        self.made.index_copy_(1, self.count, self.tokens[:, None])
         self.positions.add_(1).clamp_(max=self.length - 1)
+        self.count.add_(1).clamp_(max=self.length - 1)
 
     def _next(self) -> None:
         if not self.capture:
             return self._step()
         if self.graph is None:
-            # what trying the step leaves in the cache is written again before it is read
-            self.graph, _ = capture(torch.compile(self._step), lambda: (self.tokens, self.positions))
+            # what trying the step leaves in the cache and among the tokens made is written again before it is read
+            self.graph, _ = capture(self._step, lambda: (self.tokens, self.positions, self.count))
         self.graph.replay()
         return None
+
+
+def _twin(decoder: Decoder) -> Decoder:
+    """The same weights in modules of their own, which can be compiled without changing the decoder."""
+    return copy.deepcopy(decoder, {id(t): t for t in (*decoder.parameters(), *decoder.buffers())})
 
 
 def _until(tokens: list[int], stop: int | None) -> list[int]:

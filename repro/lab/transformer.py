@@ -6,8 +6,10 @@ V vocab_size.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,11 @@ from repro.lab.losses import summed_cross_entropy
 
 # PyTorch's own first choice is FlashAttention 2, which leaves half of a Hopper GPU idle
 KERNELS = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+_attend_next: Any = None
+if torch.cuda.is_available() and importlib.util.find_spec("triton") is not None:
+    from repro.lab.decode_kernel import attend_next as _attend_next
 
 
 @dataclass(frozen=True)
@@ -71,27 +78,32 @@ def rotate(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), -1).to(x.dtype)
 
 
+Slot = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values of one call of a layer, (B, S, K, E) each."""
+
+
 class Cache:
     """Keys and values of what was read so far: one slot a call of a layer, since a layer that is called twice attends
     to two different pasts. Each sequence has its own length; what lies beyond it is never attended to."""
 
     def __init__(self, decoder: Decoder, batch: int, length: int, dtype: torch.dtype | None = None) -> None:
         shape, weight = decoder.shape, decoder.embed.weight
-        places = -(-length // 16) * 16  # attention kernels want rows of a mask to begin at multiples of 16 bytes
-        size = (len(decoder.calls()), 2, batch, shape.n_kv_heads, places, shape.head_dim)
+        self.length = -(-length // 16) * 16  # attention kernels want rows of a mask to begin at multiples of 16 bytes
+        size = (len(decoder.calls()), 2, batch, self.length, shape.n_kv_heads, shape.head_dim)
         self.kv = torch.zeros(size, dtype=dtype or weight.dtype, device=weight.device)
+        self.slots: list[Slot] = [(kv[0], kv[1]) for kv in self.kv]
 
     @property
     def bytes_per_token(self) -> int:
         """Of one sequence: 2 * calls * K * E * bytes of a number."""
-        return self.kv[:, :, 0, :, 0].numel() * self.kv.element_size()
+        return self.kv[:, :, 0, 0].numel() * self.kv.element_size()
 
 
 @dataclass
 class Context:
     """Where the tokens at hand stand, the same for every layer. `turn` is their part of the rotary table; `positions`
     (B, T) says where they go in the cache, none that they are the first ones of every sequence; `bias` (B, 1, T, S) is
-    0 for the places each may attend to and -inf for the others."""
+    0 for the places each may attend to and -inf for the others, and none where the kernel finds these by itself."""
 
     turn: torch.Tensor
     positions: torch.Tensor | None = None
@@ -107,23 +119,22 @@ def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
 
 
-def attend_cached(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, slot: torch.Tensor, context: Context
-) -> torch.Tensor:
-    """Keep k and v (B, K, T, E) in a cache's slot (2, B, K, S, E), then attend with q (B, H, T, E)."""
+def attend_cached(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, slot: Slot, context: Context) -> torch.Tensor:
+    """Keep k and v (B, T, K, E) in a cache's slot; attend with q (B, T, H, E) to what it holds; (B, H, T, E).
+    The query heads of a group stand as so many queries of their one key-value head: no key is copied for each."""
     keys, values = slot
-    if context.positions is None or context.bias is None:
-        keys[:, :, : k.shape[2]], values[:, :, : v.shape[2]] = k, v
-        return attention(q, k, v)
-    at = context.positions[:, None, :, None].expand_as(k)
-    keys.scatter_(2, at, k.to(keys.dtype))
-    values.scatter_(2, at, v.to(values.dtype))
-    B, H, T, E = q.shape
-    groups = H // keys.shape[1]
-    # the query heads of a group stand as so many queries of their one key-value head: no key is copied for each
+    if context.positions is None:
+        keys[:, : k.shape[1]], values[:, : v.shape[1]] = k, v
+        return attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    rows = torch.arange(len(k), device=k.device)[:, None]
+    keys.index_put_((rows, context.positions), k.to(keys.dtype))
+    values.index_put_((rows, context.positions), v.to(values.dtype))
+    B, T, H, E = q.shape
+    groups = H // keys.shape[2]
+    assert context.bias is not None
     bias = context.bias.expand(B, groups, T, -1).reshape(B, 1, groups * T, -1)
-    grouped = q.to(keys.dtype).reshape(B, keys.shape[1], groups * T, E)
-    found = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=bias)
+    grouped = q.to(keys.dtype).transpose(1, 2).reshape(B, keys.shape[2], groups * T, E)
+    found = F.scaled_dot_product_attention(grouped, keys.transpose(1, 2), values.transpose(1, 2), attn_mask=bias)
     return found.reshape(B, H, T, E).to(q.dtype)
 
 
@@ -136,12 +147,19 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(shape.d_model, sum(self.heads) * shape.head_dim, bias=False)
         self.out = nn.Linear(shape.n_heads * shape.head_dim, shape.d_model, bias=False)
 
-    def forward(self, x: torch.Tensor, context: Context, slot: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, context: Context, slot: Slot | None = None) -> torch.Tensor:
         B, T, _ = x.shape
-        q, k, v = self.qkv(x).view(B, T, sum(self.heads), -1).split(self.heads, 2)
+        qkv = self.qkv(x).view(B, T, sum(self.heads), -1)
+        if slot is not None and context.positions is not None and context.bias is None:
+            next_one: torch.Tensor = self.out(_attend_next(qkv, context.turn, context.positions, *slot).view(B, T, -1))
+            return next_one
+        q, k, v = qkv.split(self.heads, 2)
         q, k = rotate(q, context.turn), rotate(k, context.turn)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        y = attention(q, k, v) if slot is None else attend_cached(q, k, v, slot, context)
+        v = v.contiguous()  # a copy of its own, or the product it is a part of would be kept whole for the gradient
+        if slot is None:
+            y = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        else:
+            y = attend_cached(q, k, v, slot, context)
         found: torch.Tensor = self.out(y.transpose(1, 2).reshape(B, T, -1))
         return found
 
@@ -161,17 +179,21 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each on the normalised stream and added to it."""
+    """Attention and feed-forward, each on the normalised stream and added to it. What the part before adds comes apart
+    from the stream, and what the feed-forward adds leaves so: then a compiled block makes the sum in its norm's own
+    pass over memory."""
 
     def __init__(self, shape: Shape, ffn: Callable[[Shape], nn.Module] = SwiGLU) -> None:
         super().__init__()
         self.norm1, self.attn = RMSNorm(shape.d_model, shape.norm_eps), Attention(shape)
         self.norm2, self.ffn = RMSNorm(shape.d_model, shape.norm_eps), ffn(shape)
 
-    def forward(self, x: torch.Tensor, context: Context, slot: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, added: torch.Tensor, context: Context, slot: Slot | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        x = x + added
         x = x + self.attn(self.norm1(x), context, slot)
-        found: torch.Tensor = x + self.ffn(self.norm2(x))
-        return found
+        return x, self.ffn(self.norm2(x))
 
 
 class Decoder(nn.Module):
@@ -204,6 +226,12 @@ class Decoder(nn.Module):
         self.rope = rope_table(shape.max_seq_len, shape.head_dim, shape.rope_theta).to(self.embed.weight.device)
         return self
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile a block and the last norm, in place: all blocks run the same code, so it is compiled once, in the
+        time of one and not of thirty."""
+        for part in (*self.blocks, self.norm):
+            part.compile(*args, **options)
+
     def calls(self) -> Sequence[nn.Module]:
         """The blocks in the order in which they are called."""
         return list(self.blocks)
@@ -217,20 +245,29 @@ class Decoder(nn.Module):
         self, x: torch.Tensor, cache: Cache | None = None, positions: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The normalised hidden states (B, T, D) of tokens (B, T), or of embeddings (B, T, D) that stand for some.
-        With `positions` (B, T) they come after what the cache holds; without, they are the first."""
+        With `positions` (B, T), which follow one another in a sequence, they come after what the cache holds; without,
+        they are the first."""
         context = Context(self.rope[:, None, : x.shape[1]])
         if positions is not None and cache is not None:
-            seen = torch.arange(cache.kv.shape[4], device=x.device) <= positions[:, None, :, None]
-            bias = torch.zeros_like(seen, dtype=cache.kv.dtype).masked_fill_(~seen, -torch.inf)
-            context = Context(self.rope[:, positions], positions, bias)
+            context = Context(self.rope[:, positions], positions, self._bias(cache, positions))
         x = self.embed(x) if x.dim() == 2 else x
         if not x.is_meta and torch.is_autocast_enabled(x.device.type):
             # the stream itself in bf16: half the memory traffic
             x = x.to(torch.get_autocast_dtype(x.device.type))
+        added = torch.zeros_like(x)
         for call, block in enumerate(self.calls()):
-            x = block(x, context, None if cache is None else cache.kv[call])
-        found: torch.Tensor = self.norm(x)
+            x, added = block(x, added, context, None if cache is None else cache.slots[call])
+        found: torch.Tensor = self.norm(x + added)
         return found
+
+    def _bias(self, cache: Cache, positions: torch.Tensor) -> torch.Tensor | None:
+        """See `Context`. The kernel takes few tokens at a time, in heads that fit its tiles, and makes no gradient."""
+        queries = positions.shape[1] * self.shape.n_heads // self.shape.n_kv_heads
+        fits = queries <= 64 and self.shape.head_dim in (32, 64, 128)
+        if fits and _attend_next and cache.kv.is_cuda and not torch.is_grad_enabled():
+            return None
+        seen = torch.arange(cache.length, device=positions.device) <= positions[:, None, :, None]
+        return torch.zeros_like(seen, dtype=cache.kv.dtype).masked_fill_(~seen, -torch.inf)
 
     def forward(
         self, x: torch.Tensor, cache: Cache | None = None, positions: torch.Tensor | None = None
@@ -239,13 +276,18 @@ class Decoder(nn.Module):
 
 
 class TokenLoss(nn.Module):
-    """A decoder with its loss, so that what wraps a module's forward (DDP, FSDP2, compile) wraps both:
-    tokens (B, T + 1) -> the sum of the next-token losses in nats, and how many they are."""
+    """A decoder with its loss, so that what wraps a module's forward (DDP, FSDP2) wraps both: tokens (B, T + 1) -> the
+    sum of the next-token losses in nats, and how many they are."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
+        self._loss = summed_cross_entropy
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        self.decoder.compile(*args, **options)
+        self._loss = torch.compile(summed_cross_entropy, *args, **options)
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = self.decoder.hidden(tokens[:, :-1])
-        return summed_cross_entropy(hidden, self.decoder.unembed, tokens[:, 1:])
+        return self._loss(hidden, self.decoder.unembed, tokens[:, 1:])

@@ -56,8 +56,9 @@ class Step:
 
     def __init__(self, config: Config, tokens: Tokens, state: TrainState, w: World) -> None:
         self.config, self.tokens, self.state, self.world = config, tokens, state, w
-        model: nn.Module = DDP(state.model) if w.size > 1 and not config.shard else state.model
-        self.model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+        if config.compile:
+            state.model.compile()
+        self.model: nn.Module = DDP(state.model) if w.size > 1 and not config.shard else state.model
         self.take = captured(self.run, state, w) if config.compile else self.run
 
     def __call__(self, step: int, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -107,7 +107,7 @@ def said(conversation: Conversation, line: str) -> tuple[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample, "stream", kept)
         answer = "".join(conversation.answer(line))
-    assert len(prompts[0]) + conversation.new_tokens <= conversation.memory.cache.kv.shape[4]
+    assert len(prompts[0]) + conversation.new_tokens <= conversation.memory.cache.length
     return conversation.tokenizer.decode(prompts[0]), answer
 
 

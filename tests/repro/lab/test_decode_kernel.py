@@ -1,0 +1,45 @@
+"""On a GPU: the kernel that attends to a cache against the plain way of doing so."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from repro.lab.transformer import Context, attend_cached, rope_table, rotate
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+SHAPES = [
+    (3, 1, 9, 3, 64, 160),
+    (2, 4, 4, 2, 32, 304),
+    (2, 1, 8, 1, 64, 48),
+    (2, 5, 6, 6, 128, 32),
+    (1, 8, 8, 1, 64, 640),
+]
+
+
+@pytest.mark.parametrize("dtype, off", [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("B, T, H, K, E, S", SHAPES)
+def test_one_launch_does_what_four_do(B, T, H, K, E, S, dtype, off):
+    from repro.lab.decode_kernel import attend_next
+
+    torch.manual_seed(0)
+    torch.set_default_device("cuda")
+    try:
+        first = torch.tensor([0, S - T, 7])[-B:]
+        positions = first[:, None] + torch.arange(T)
+        qkv = torch.randn(B, T, H + 2 * K, E).to(dtype)
+        plain = [torch.randn(B, S, K, E).to(dtype) for _ in range(2)]
+        mine = [t.clone() for t in plain]
+        turn = rope_table(1024, E, 1e4).cuda()[:, positions]
+        got = attend_next(qkv, turn, positions, *mine)
+        q, k, v = qkv.split((H, K, K), 2)
+        seen = torch.arange(S) <= positions[:, None, :, None]
+        bias = torch.zeros_like(seen, dtype=torch.float64).masked_fill_(~seen, -torch.inf)
+        wide = tuple(t.double() for t in plain)
+        q, k = rotate(q, turn), rotate(k, turn)
+        want = attend_cached(q.double(), k.double(), v.double(), wide, Context(turn, positions, bias)).transpose(1, 2)
+    finally:
+        torch.set_default_device("cpu")
+    assert ((got - want).norm() / want.norm()).item() < off
+    for cache, expected in zip(mine, wide, strict=True):
+        torch.testing.assert_close(cache.double(), expected, rtol=0, atol=0.02 if dtype == torch.bfloat16 else 1e-6)
