@@ -249,7 +249,12 @@ def test_test_speakers_are_heard_nowhere_else_and_no_clip_is_in_two_splits(recor
         clips[one.split] |= set(names)
     held = {one.speaker for one in found if one.split == "test"}
     assert len(held) == 1 and not held & {one.speaker for one in found if one.split != "test"}
-    assert not clips["train"] & clips["val"] and all(name[-6:-4] in ("_0", "_4") for name in clips["val"])
+    indices = {split: {name.rpartition("_")[2] for name in names} for split, names in clips.items()}
+    assert indices == {
+        "train": {"5.wav", "17.wav"},
+        "val": {"0.wav", "4.wav"},
+        "test": {f"{i}.wav" for i in (0, 4, 5, 17)},
+    }
 
 
 def test_connected_digits_are_a_function_of_the_seed(recordings: Path) -> None:
