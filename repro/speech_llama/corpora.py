@@ -88,8 +88,8 @@ def _of_rows(name: str, part: str, split: str, rows: Any, datasets: Any) -> list
     rows = rows.cast_column(sound, datasets.Audio(decode=False))
     language = LANGUAGES.get(name.rpartition("/")[2].lower(), name.rpartition("/")[2].lower())
     language = language if language in LANGUAGES.values() else "en"
-    texts = rows[text]
-    speakers = rows[speaker] if speaker else [""] * len(rows)
+    texts = rows[text][:]
+    speakers = rows[speaker][:] if speaker else [""] * len(rows)
 
     def heard(i: int) -> np.ndarray:
         cell = rows[i][sound]

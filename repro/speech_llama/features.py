@@ -180,8 +180,9 @@ def _computed(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, int,
     """Each utterance with its number of samples, the hash of these, and its levels (T, M). A few blocks are under
     way at a time, so that no corpus has to fit in memory."""
     blocks = [utterances[i : i + _BLOCK] for i in range(0, len(utterances), _BLOCK)]
-    ahead = 2 * (os.cpu_count() or 1)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    ahead, threads = 2 * (os.cpu_count() or 1), torch.get_num_threads()
+    # one core a worker: torch's own threads in each of them would only stand in each other's way
+    with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting = [pool.submit(_block, block) for block in blocks[:ahead]]
         try:
             for block in blocks[ahead:] + [[]] * min(ahead, len(blocks)):
@@ -191,6 +192,7 @@ def _computed(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, int,
         finally:
             for one in waiting:
                 one.cancel()
+            torch.set_num_threads(threads)
 
 
 def _block(utterances: Sequence[Utterance]) -> list[tuple[Utterance, int, str, np.ndarray]]:

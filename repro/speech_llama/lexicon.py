@@ -22,7 +22,7 @@ _NEXT = {
     "joins": {"who": 1.0},
 }
 _LONGEST = 18  # words; a sentence that grows past it is drawn again
-_UNEVEN = 1.0  # standard deviation of a phrase's log-odds after another
+_UNEVEN = 1.5  # standard deviation of a phrase's log-odds after another
 
 _PHRASES = {
     "en": (
