@@ -115,10 +115,10 @@ class Config:
 
 ARMS: dict[str, dict[str, Any]] = {
     "main": {},
-    "r0": {"lora_r": 0}, "r8": {"lora_r": 8}, "r16": {"lora_r": 16}, "r32": {"lora_r": 32},
+    "r0": {"lora_r": 0}, "r16": {"lora_r": 16}, "r32": {"lora_r": 32},
     "plain_r0": {"lm": "plain", "lora_r": 0}, "plain_r8": {"lm": "plain", "lora_r": 8},
-    "stack1": {"stack": 1}, "stack2": {"stack": 2}, "stack3": {"stack": 3}, "stack4": {"stack": 4},
-    "stack6": {"stack": 6}, "stack8": {"stack": 8}, "stack12": {"stack": 12}, "stack24": {"stack": 24},
+    "stack4": {"stack": 4}, "stack6": {"stack": 6}, "stack8": {"stack": 8}, "stack12": {"stack": 12},
+    "stack24": {"stack": 24},
     "masked25": {"masked": 0.25}, "masked50": {"masked": 0.5}, "masked75": {"masked": 0.75},
     "masked100": {"masked": 1.0},
     "random": {"init": "random"},

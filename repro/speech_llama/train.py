@@ -56,9 +56,8 @@ class Step:
         self.takes: dict[int, Callable[..., Tensors]] = {}
 
     def __call__(self, step: int, rows: torch.Tensor, width: int) -> Tensors:
-        """Take step `step` of the run on rows (B,), on the CPU, whose features are `width` frames wide; the mean loss in
-        nats and
-        the norm of the gradient, on the device."""
+        """Take step `step` of the run on rows (B,), on the CPU, whose features are `width` frames wide; the mean
+        loss in nats and the norm of the gradient, on the device."""
         stage = self.stage
         warmup = max(1, round(self.config.warmup * stage.steps))
         lr = warmup_cosine(step - stage.begin, peak=stage.lr, warmup=warmup, total=stage.steps, floor=0.1 * stage.lr)
