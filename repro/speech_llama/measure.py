@@ -63,11 +63,11 @@ def constant(texts: Sequence[str]) -> str:
     return " ".join([common] * round(words.total() / len(texts)))
 
 
-def batches(split: Split) -> Iterator[tuple[torch.Tensor, int]]:
-    """All utterances of a split, the shortest first, and how wide their features are."""
+def batches(split: Split, size: int = _BATCH) -> Iterator[tuple[torch.Tensor, int]]:
+    """All utterances of a split, the shortest first, `size` at a time, and how wide their features are."""
     order = sorted(range(len(split)), key=lambda i: split.lengths[i])
-    for i in range(0, len(order), _BATCH):
-        rows = order[i : i + _BATCH]
+    for i in range(0, len(order), size):
+        rows = order[i : i + size]
         yield torch.tensor(rows, device=split.rows.device), rounded(split.lengths[rows[-1]])
 
 

@@ -152,12 +152,13 @@ def small_shape(config: Config, vocab_size: int) -> Shape:
 def make_decoder(config: Config, vocabulary: Vocabulary) -> Decoder:
     """The decoder as it is before this run; a ValueError in one line where there is none."""
     if config.decoder in ("small", "random"):
-        return Decoder(small_shape(config, vocabulary.size))
-    decoder = smollm2.load() if config.decoder == "smollm2" else hub.load(Path(config.decoder).expanduser())
-    if (
-        config.precision == "bf16" and not config.full
-    ):  # what is not trained needs no fp32 copy and no cast at each step
-        for p in decoder.parameters():
+        decoder = Decoder(small_shape(config, vocabulary.size))
+    elif config.decoder == "smollm2":
+        decoder = smollm2.load()
+    else:
+        decoder = hub.load(Path(config.decoder).expanduser())
+    if config.precision == "bf16" and config.decoder != "small" and not config.full:
+        for p in decoder.parameters():  # what is never trained needs no fp32 copy and no cast at each step
             p.data = p.data.bfloat16() if p.dim() > 1 else p.data
     return decoder
 

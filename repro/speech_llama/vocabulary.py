@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 Kind = Literal["words", "chars"]
@@ -45,11 +46,14 @@ class Units:
     def size(self) -> int:
         return len(self.symbols) + 2
 
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {symbol: i for i, symbol in enumerate(self.symbols)}
+
     def encode(self, text: str) -> list[int]:
         """The units of a text; one that training has not seen is left out, and its word counts as wrong."""
-        known = {symbol: i for i, symbol in enumerate(self.symbols)}
         parts = text.split() if self.kind == "words" else text
-        return [known[part] for part in parts if part in known]
+        return [self._numbers[part] for part in parts if part in self._numbers]
 
     def decode(self, tokens: Sequence[int]) -> str:
         joiner = " " if self.kind == "words" else ""
