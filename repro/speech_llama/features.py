@@ -143,7 +143,9 @@ class Speech:
 def load(corpus: Corpus, cache: Path = CACHE, device: torch.device | str = "cpu") -> Speech:
     """A corpus as features: memory-mapped from the cache on a CPU, in the device's memory on another. What is not
     in the cache is computed on the CPU, by all its cores, by one process while others wait."""
-    stamps = [f"{one.id} {one.stamp}" for one in corpus.utterances]
+    stamps = [
+        f"{one.id} {one.split} {one.text} {one.stamp}" for one in corpus.utterances
+    ]  # texts: the hash is theirs too
     path = cache / f"speech-{key(corpus.name, f'{N_MELS} {WINDOW} {HOP} {FLOOR} {CEILING} {RATE}', *stamps)}.json"
     try:
         meta, levels = kept(path, _read, lambda: _make(corpus, path))
