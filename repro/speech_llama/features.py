@@ -8,7 +8,6 @@
 with its other settings as they are (Hann window, power 2, centred with reflection, HTK's mel scale, filters of height 1
 without Slaney's area norm), then the natural logarithm of what is at least FLOOR.
 
-
 The cache holds a byte a bin, 8 kB a second, half of float16: levels from log FLOOR to log CEILING in 255 steps of 0.095
 nats, 0.4 dB. The error, 0.028 nats rms, is a hundredth of what a bin of speech moves by; float16's own steps there are
 0.008 nats. All of LibriSpeech, 960 hours, is 28 GB and fits a GPU.
