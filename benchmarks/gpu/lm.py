@@ -138,7 +138,7 @@ def generation(batch: int, profile: bool, new: int = 256, prompt: int = 128) -> 
 
 def peer_generation(batch: int, new: int = 256, prompt: int = 128) -> None:
     model = peer_model().to(torch.bfloat16).eval()
-    model.config.use_cache = True
+    model.generation_config.use_cache = model.config.use_cache = True
     tokens = torch.randint(SHAPE.vocab_size, (batch, prompt), device="cuda")
     more = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False, "cache_implementation": "static"}
     for repeat in range(3):

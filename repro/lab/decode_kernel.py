@@ -27,10 +27,23 @@ def _turned(start, turn, real, half, E: tl.constexpr):
 
 
 @triton.jit
+def _attended(qa, qb, ka, kb, v, seen, scale, most, total, y):
+    """One block of keys and values more, as in FlashAttention's online softmax."""
+    scores = tl.dot(qa, tl.trans(ka), input_precision="ieee")
+    scores = tl.dot(qb, tl.trans(kb), scores, input_precision="ieee")
+    scores = tl.where(seen, scores * scale, float("-inf"))
+    higher = tl.maximum(most, tl.max(scores, 1))
+    weights = tl.exp2(scores - higher[:, None])
+    shrink = tl.exp2(most - higher)
+    y = tl.dot(weights.to(v.dtype), v, y * shrink[:, None], input_precision="ieee")
+    return higher, total * shrink + tl.sum(weights, 1), y
+
+
+@triton.jit
 def _attend(
     qkv_ptr, turn_ptr, positions_ptr, keys_ptr, values_ptr, y_ptr, scale,
     B, S, T: tl.constexpr, H: tl.constexpr, K: tl.constexpr, E: tl.constexpr, ROWS: tl.constexpr, NEW: tl.constexpr,
-    BLOCK: tl.constexpr,
+    BLOCK: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     b, head = tl.program_id(0), tl.program_id(1)
     G: tl.constexpr = H // K
@@ -45,43 +58,33 @@ def _attend(
     qa, qb = qa.to(dtype), qb.to(dtype)
     scale *= LOG2_E
 
-    new = tl.arange(0, NEW)
-    is_new = new < T
-    turn = (turn_ptr + (b * T + new)[:, None] * (E // 2), turn_ptr + ((B + b) * T + new)[:, None] * (E // 2))
-    at = qkv_ptr + ((b * T + new) * (H + 2 * K) + H + head) * E
-    ka, kb = _turned(at, turn, is_new, half, E)
-    ka, kb = ka.to(dtype), kb.to(dtype)
-    v = tl.load((at + K * E)[:, None] + whole[None, :], mask=is_new[:, None], other=0.0).to(dtype)
-    place = ((b * S + first + new) * K + head) * E
-    tl.store(keys_ptr + place[:, None] + half[None, :], ka, mask=is_new[:, None])
-    tl.store(keys_ptr + place[:, None] + E // 2 + half[None, :], kb, mask=is_new[:, None])
-    tl.store(values_ptr + place[:, None] + whole[None, :], v, mask=is_new[:, None])
-
-    # the new tokens attend to one another first, then to what came before them
-    scores = tl.dot(qa, tl.trans(ka), input_precision="ieee") + tl.dot(qb, tl.trans(kb), input_precision="ieee")
-    scores *= scale
-    scores = tl.where((new[None, :] <= token[:, None]) & is_new[None, :], scores, float("-inf"))
-    most = tl.max(scores, 1)
-    p = tl.exp2(scores - most[:, None])
-    total = tl.sum(p, 1)
-    y = tl.dot(p.to(dtype), v, input_precision="ieee")
-    for start in range(0, first, BLOCK):
+    # what came before: its loads wait for nothing but `first`
+    most = tl.full((ROWS,), float("-inf"), tl.float32)
+    total = tl.zeros((ROWS,), tl.float32)
+    y = tl.zeros((ROWS, E), tl.float32)
+    for start in tl.range(0, first, BLOCK, num_stages=STAGES):
         seen = start + tl.arange(0, BLOCK)
         inside = (seen < first)[:, None]
         old = (((b * S + seen) * K + head) * E)[:, None]
         old_a = tl.load(keys_ptr + old + half[None, :], mask=inside, other=0.0)
         old_b = tl.load(keys_ptr + old + E // 2 + half[None, :], mask=inside, other=0.0)
         old_v = tl.load(values_ptr + old + whole[None, :], mask=inside, other=0.0)
-        found = tl.dot(qa, tl.trans(old_a), input_precision="ieee") + tl.dot(
-            qb, tl.trans(old_b), input_precision="ieee"
-        )
-        found = tl.where((seen < first)[None, :], found * scale, float("-inf"))
-        higher = tl.maximum(most, tl.max(found, 1))
-        weight = tl.exp2(found - higher[:, None])
-        shrink = tl.exp2(most - higher)
-        total = total * shrink + tl.sum(weight, 1)
-        y = y * shrink[:, None] + tl.dot(weight.to(dtype), old_v, input_precision="ieee")
-        most = higher
+        most, total, y = _attended(qa, qb, old_a, old_b, old_v, (seen < first)[None, :], scale, most, total, y)
+
+    # the new tokens, which go into the cache and are attended to up to the query's own
+    new = tl.arange(0, NEW)
+    is_new = new < T
+    turn = (turn_ptr + (b * T + new)[:, None] * (E // 2), turn_ptr + ((B + b) * T + new)[:, None] * (E // 2))
+    at = qkv_ptr + ((b * T + new) * (H + 2 * K) + H + head) * E
+    wide_a, wide_b = _turned(at, turn, is_new, half, E)
+    ka, kb = wide_a.to(dtype), wide_b.to(dtype)
+    v = tl.load((at + K * E)[:, None] + whole[None, :], mask=is_new[:, None], other=0.0).to(dtype)
+    place = ((b * S + first + new) * K + head) * E
+    tl.store(keys_ptr + place[:, None] + half[None, :], ka, mask=is_new[:, None])
+    tl.store(keys_ptr + place[:, None] + E // 2 + half[None, :], kb, mask=is_new[:, None])
+    tl.store(values_ptr + place[:, None] + whole[None, :], v, mask=is_new[:, None])
+    seen_new = (new[None, :] <= token[:, None]) & is_new[None, :]
+    most, total, y = _attended(qa, qb, ka, kb, v, seen_new, scale, most, total, y)
     y = y / total[:, None]
     out = ((b * T + token) * H + head * G + row % G) * E
     tl.store(y_ptr + out[:, None] + whole[None, :], y.to(y_ptr.dtype.element_ty), mask=real[:, None])
@@ -101,7 +104,7 @@ def attend_next(
     _attend[(B, K)](
         qkv.contiguous(), turn.contiguous(), positions.contiguous(), keys, values, y, E**-0.5,
         B, S, T=T, H=H, K=K, E=E, ROWS=rows, NEW=max(16, triton.next_power_of_2(T)),
-        BLOCK=128 if keys.element_size() == 2 else 32,  # places read at a time: what shared memory holds twice
+        BLOCK=128 if keys.element_size() == 2 else 32, STAGES=3,  # places read at a time, as shared memory holds them
     )  # fmt: skip
     return y
 

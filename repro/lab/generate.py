@@ -43,8 +43,8 @@ class Generator:
     """Continues up to `batch` prompts with one decoder; prompt and continuation take up to `length` places.
 
     With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU the step
-    that makes a token is compiled, then captured as a graph on first use; `capture=False` leaves it as it is. Prompts,
-    whose width differs from call to call, are read without either."""
+    that makes a token is compiled, then captured as a graph on first use, and what reads prompts of any width is
+    compiled; `capture=False` leaves both as they are."""
 
     def __init__(
         self,
@@ -68,11 +68,13 @@ class Generator:
         self.count = torch.zeros(1, dtype=torch.long, device=weight.device)
         self.capture = weight.is_cuda if capture is None else capture
         self.graph: torch.cuda.CUDAGraph | None = None
-        self._reader, self._take = self.decoder, self._take_one
+        self._of_prompts = self._reader = self.decoder
+        self._take = self._take_one
         if self.capture:
             # at batch 1 every product is one row's: tuned, those become kernels that read weights at full bandwidth
             tuned: dict[str, Any] = {"coordinate_descent_tuning": True}
-            self._reader = _twin(self.decoder)
+            self._of_prompts, self._reader = _twin(self.decoder), _twin(self.decoder)
+            self._of_prompts.compile(dynamic=True)
             self._reader.compile(options=tuned)
             self._take = torch.compile(self._take_one, options=tuned)
 
@@ -106,7 +108,7 @@ class Generator:
         lengths = torch.tensor([len(p) for p in prompts], device=self.tokens.device)
         width = int(lengths.max())
         padded = torch.tensor([[*p, *[0] * (width - len(p))] for p in prompts], device=self.tokens.device)
-        hidden = self.decoder.hidden(padded, self.cache)
+        hidden = self._of_prompts.hidden(padded, self.cache)
         last = hidden[torch.arange(len(prompts), device=hidden.device), lengths - 1]
         self.positions.copy_(lengths - 1)
         self.count.zero_()

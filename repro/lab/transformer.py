@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -89,14 +90,15 @@ class Cache:
     def __init__(self, decoder: Decoder, batch: int, length: int, dtype: torch.dtype | None = None) -> None:
         shape, weight = decoder.shape, decoder.embed.weight
         self.length = -(-length // 16) * 16  # attention kernels want rows of a mask to begin at multiples of 16 bytes
-        size = (len(decoder.calls()), 2, batch, self.length, shape.n_kv_heads, shape.head_dim)
-        self.kv = torch.zeros(size, dtype=dtype or weight.dtype, device=weight.device)
-        self.slots: list[Slot] = [(kv[0], kv[1]) for kv in self.kv]
+        size = (batch, self.length, shape.n_kv_heads, shape.head_dim)
+        make = partial(torch.zeros, size, dtype=dtype or weight.dtype, device=weight.device)
+        # each in memory of its own: what is written to parts of one tensor, a compiled step copies whole
+        self.slots: list[Slot] = [(make(), make()) for _ in decoder.calls()]
 
     @property
     def bytes_per_token(self) -> int:
         """Of one sequence: 2 * calls * K * E * bytes of a number."""
-        return self.kv[:, :, 0, 0].numel() * self.kv.element_size()
+        return sum(t[0, 0].nbytes for slot in self.slots for t in slot)
 
 
 @dataclass
@@ -264,10 +266,10 @@ class Decoder(nn.Module):
         """See `Context`. The kernel takes few tokens at a time, in heads that fit its tiles, and makes no gradient."""
         queries = positions.shape[1] * self.shape.n_heads // self.shape.n_kv_heads
         fits = queries <= 64 and self.shape.head_dim in (32, 64, 128)
-        if fits and _attend_next and cache.kv.is_cuda and not torch.is_grad_enabled():
+        if fits and _attend_next and positions.is_cuda and not torch.is_grad_enabled():
             return None
         seen = torch.arange(cache.length, device=positions.device) <= positions[:, None, :, None]
-        return torch.zeros_like(seen, dtype=cache.kv.dtype).masked_fill_(~seen, -torch.inf)
+        return torch.zeros_like(seen, dtype=cache.slots[0][0].dtype).masked_fill_(~seen, -torch.inf)
 
     def forward(
         self, x: torch.Tensor, cache: Cache | None = None, positions: torch.Tensor | None = None

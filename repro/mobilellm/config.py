@@ -140,7 +140,8 @@ RECIPES: dict[str, Recipe[Config]] = {
     "gpu-latency": Recipe(
         "Nothing is trained: the time of a token at batch 1 for 125M, for 125M with each block called twice, and for "
         "60 blocks of their own; sharing should cost little, twice the blocks about twice",
-        _H100, 2, replace(paper("125m"), text="python", tokenizer="", steps=0, measure=("latency",)),
+        _H100, 1,
+        replace(paper("125m"), text="python", tokenizer="", batch_size=1, accum=1, steps=0, measure=("latency",)),
     ),
     **{
         f"paper-{size}": Recipe(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from repro.lab.transformer import Context, attend_cached, rope_table, rotate
+from repro.lab import transformer
+from repro.lab.generate import Generator
+from repro.lab.transformer import Context, Decoder, Shape, attend_cached, rope_table, rotate
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 SHAPES = [
@@ -43,3 +45,18 @@ def test_one_launch_does_what_four_do(B, T, H, K, E, S, dtype, off):
     assert ((got - want).norm() / want.norm()).item() < off
     for cache, expected in zip(mine, wide, strict=True):
         torch.testing.assert_close(cache.double(), expected, rtol=0, atol=0.02 if dtype == torch.bfloat16 else 1e-6)
+
+
+@pytest.mark.parametrize("d_model", [128, 256])
+def test_a_captured_generator_follows_the_plain_one(d_model, monkeypatch):
+    torch.manual_seed(0)
+    decoder = Decoder(Shape(211, d_model, 3, 4, 2, 300, max_seq_len=256)).cuda().eval()
+    prompts = [[3, 1, 4, 1, 5], [9, 2], [6] * 40]
+    captured = Generator(decoder, 3, 200)
+    for _ in range(2):
+        got = captured(prompts, 150)
+        monkeypatch.setattr(transformer, "_attend_next", None)
+        plain = Generator(decoder, 3, 200, capture=False)(prompts, 150)
+        monkeypatch.undo()
+        assert got == plain
+        prompts = [[7], [1, 2, 3, 4], [8, 8]]
