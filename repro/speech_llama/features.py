@@ -8,9 +8,9 @@
 with its other settings as they are (Hann window, power 2, centred with reflection, HTK's mel scale, filters of height 1
 without Slaney's area norm), then the natural logarithm of what is at least FLOOR.
 
-The cache holds a byte a bin, 8 kB a second (a fifth more than 16 kHz Opus at 48 kbit/s, half of float16): levels from
-log FLOOR to log CEILING in 255 steps of 0.094 nats, 0.4 dB. The error, 0.027 nats rms, is a hundredth of what a bin of
-speech moves by; float16's own steps there are 0.008 nats. All of LibriSpeech, 960 hours, is 28 GB and fits a GPU.
+The cache holds a byte a bin, 8 kB a second, half of float16: levels from log FLOOR to log CEILING in 255 steps of 0.095
+nats, 0.4 dB. The error, 0.028 nats rms, is a hundredth of what a bin of speech moves by; float16's own steps there are
+0.008 nats. All of LibriSpeech, 960 hours, is 28 GB and fits a GPU.
 
 Shapes: B utterances, N samples, T frames, M mel bins, F frames of a whole corpus.
 """
@@ -143,7 +143,9 @@ class Speech:
 def load(corpus: Corpus, cache: Path = CACHE, device: torch.device | str = "cpu") -> Speech:
     """A corpus as features: memory-mapped from the cache on a CPU, in the device's memory on another. What is not
     in the cache is computed on the CPU, by all its cores, by one process while others wait."""
-    stamps = [f"{one.id} {one.stamp}" for one in corpus.utterances]
+    stamps = [
+        f"{one.id} {one.split} {one.text} {one.stamp}" for one in corpus.utterances
+    ]  # texts: the hash is theirs too
     path = cache / f"speech-{key(corpus.name, f'{N_MELS} {WINDOW} {HOP} {FLOOR} {CEILING} {RATE}', *stamps)}.json"
     try:
         meta, levels = kept(path, _read, lambda: _make(corpus, path))

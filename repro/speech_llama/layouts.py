@@ -10,10 +10,10 @@ from repro.speech_llama.utterances import (
     Corpus,
     Utterance,
     held_out,
-    lines,
     of_file,
     pair_up,
     sounds_below,
+    transcripts,
 )
 
 _AN4_LINE = re.compile(r"^(?:<s>\s*)?(.*?)\s*(?:</s>\s*)?\(([^()\s]+)\)\s*$")
@@ -30,30 +30,29 @@ def an4(folder: Path) -> Corpus:
 
 
 def _an4_part(home: Path, part: str) -> list[Utterance]:
-    control, transcripts = home / "etc" / f"an4_{part}.fileids", home / "etc" / f"an4_{part}.transcription"
-    texts, at = {}, {}
-    for i, line in lines(transcripts):
-        found = _AN4_LINE.match(line)
-        if found is None:
-            raise ValueError(f"{transcripts}:{i}: no utterance id in parentheses at the end; write <s> WORDS </s> (ID)")
-        texts[found[2]], at[found[2]] = found[1], i
-    places, numbers = {}, {}
-    for i, line in lines(control):
-        name = line.strip().rpartition("/")[2]
-        if name not in texts:
-            raise ValueError(f"{control}:{i}: {name} has no transcript in {transcripts}; add its line or take this out")
-        places[name], numbers[name] = line.strip(), i
+    control, said = home / "etc" / f"an4_{part}.fileids", home / "etc" / f"an4_{part}.transcription"
+    texts, at = transcripts(said, _an4_line)
+    places, numbers = transcripts(control, lambda line: (line.strip().rpartition("/")[2], line.strip()))
+    if spare := [name for name in places if name not in texts]:
+        raise ValueError(f"{control}:{numbers[spare[0]]}: {spare[0]} is not in {said}; add its line or take this out")
     if spare := [name for name in texts if name not in places]:
-        raise ValueError(f"{transcripts}:{at[spare[0]]}: {spare[0]} is not in {control}; add its line or take this out")
+        raise ValueError(f"{said}:{at[spare[0]]}: {spare[0]} is not in {control}; add its line or take this out")
     folders = {place.partition("/")[0] for place in places.values()}
     sounds = {k: p for name in sorted(folders) for k, p in sounds_below(home / "wav" / name).items()}
     pair_up(control, numbers, sounds, home / "wav")
-    found_in = []
+    utterances = []
     for name, text in texts.items():
         speaker = places[name].split("/")[-2] if "/" in places[name] else name.split("-")[1]
         split = part if part == "test" else held_out(f"an4 {speaker}", 0, 0.05)
-        found_in.append(of_file(sounds[name], name, text, speaker, split, part))
-    return found_in
+        utterances.append(of_file(sounds[name], name, text, speaker, split, part))
+    return utterances
+
+
+def _an4_line(line: str) -> tuple[str, str]:
+    found = _AN4_LINE.match(line)
+    if found is None:
+        raise ValueError("no utterance id in parentheses at the end; write <s> WORDS </s> (ID)")
+    return found[2], found[1]
 
 
 def lj(folder: Path) -> Corpus:
@@ -61,18 +60,20 @@ def lj(folder: Path) -> Corpus:
     There is no official split: a tenth of the clips is for testing, a twentieth for validation."""
     home = next((p for p in (folder, folder / "LJSpeech-1.1") if (p / "metadata.csv").is_file()), folder)
     table = home / "metadata.csv"
-    texts, at = {}, {}
-    for i, line in lines(table):
-        name, *columns = line.split("|")
-        if len(columns) not in (1, 2) or not name:
-            raise ValueError(f"{table}:{i}: {len(columns) + 1} columns where id|text|normalised text is expected")
-        texts[name], at[name] = columns[-1], i
+    texts, at = transcripts(table, _lj_line)
     sounds = sounds_below(home / "wavs")
     pair_up(table, at, sounds, home / "wavs")
     return Corpus(
         "LJ Speech",
         [of_file(sounds[name], name, text, "LJ", held_out(name, 0.1, 0.05)) for name, text in texts.items()],
     )
+
+
+def _lj_line(line: str) -> tuple[str, str]:
+    name, *columns = line.split("|")
+    if len(columns) not in (1, 2) or not name:
+        raise ValueError(f"{len(columns) + 1} columns where id|text|normalised text is expected")
+    return name, columns[-1]
 
 
 def librispeech(folder: Path) -> Corpus:
@@ -94,16 +95,18 @@ def librispeech(folder: Path) -> Corpus:
 
 def _chapter(chapter: Path, split: str, part: str) -> list[Utterance]:
     speaker = chapter.parent.name
-    transcripts = chapter / f"{speaker}-{chapter.name}.trans.txt"
-    texts, at = {}, {}
-    for i, line in lines(transcripts):
-        name, _, text = line.strip().partition(" ")
-        if not text:
-            raise ValueError(f"{transcripts}:{i}: {name} has no words; write ID WORDS or take the line out")
-        texts[name], at[name] = text, i
+    said = chapter / f"{speaker}-{chapter.name}.trans.txt"
+    texts, at = transcripts(said, _libri_line)
     sounds = sounds_below(chapter)
-    pair_up(transcripts, at, sounds, chapter)
+    pair_up(said, at, sounds, chapter)
     return [of_file(sounds[name], name, text, speaker, split, part) for name, text in texts.items()]
+
+
+def _libri_line(line: str) -> tuple[str, str]:
+    name, _, text = line.strip().partition(" ")
+    if not text:
+        raise ValueError(f"{name} has no words; write ID WORDS or take the line out")
+    return name, text
 
 
 def mls(folder: Path) -> Corpus:
@@ -129,17 +132,19 @@ def _mls_language(home: Path) -> str:
 
 
 def _mls_part(part: Path, language: str) -> list[Utterance]:
-    transcripts = part / "transcripts.txt"
-    texts, at = {}, {}
-    for i, line in lines(transcripts):
-        name, tab, text = line.partition("\t")
-        if not tab or len(name.split("_")) != 3:
-            raise ValueError(f"{transcripts}:{i}: no SPEAKER_BOOK_NUMBER, tab, words; unpack the archive again")
-        texts[name], at[name] = text.strip(), i
+    said = part / "transcripts.txt"
+    texts, at = transcripts(said, _mls_line)
     sounds = sounds_below(part / "audio")
-    pair_up(transcripts, at, sounds, part / "audio")
+    pair_up(said, at, sounds, part / "audio")
     split = _LIBRI_SPLIT[part.name]
     return [
         of_file(sounds[name], name, text, name.split("_")[0], split, part.name, language)
         for name, text in texts.items()
     ]
+
+
+def _mls_line(line: str) -> tuple[str, str]:
+    name, _, text = line.partition("\t")
+    if not text.strip() or len(name.split("_")) != 3:
+        raise ValueError("no SPEAKER_BOOK_NUMBER, tab, words; unpack the archive again")
+    return name, text.strip()

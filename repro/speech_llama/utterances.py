@@ -87,3 +87,19 @@ def lines(path: Path) -> list[tuple[int, str]]:
         return [(i, line) for i, line in enumerate(path.read_text("utf-8").splitlines(), 1) if line.strip()]
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text; fetch it again") from None
+
+
+def transcripts(path: Path, parse: Callable[[str], tuple[str, str]]) -> tuple[dict[str, str], dict[str, int]]:
+    """The texts of a file with an utterance a line, by id, and the line of each. `parse` makes (id, text) of a line, or
+    a ValueError that says what is wrong with it."""
+    texts: dict[str, str] = {}
+    at: dict[str, int] = {}
+    for i, line in lines(path):
+        try:
+            name, text = parse(line)
+        except ValueError as error:
+            raise ValueError(f"{path}:{i}: {error}") from None
+        if name in texts:
+            raise ValueError(f"{path}:{i}: {name} stands in line {at[name]} already; take one of them out")
+        texts[name], at[name] = text, i
+    return texts, at

@@ -188,7 +188,9 @@ def test_an4s_test_set_is_the_official_one_and_speakers_are_held_out_whole(tmp_p
         (lambda p: write(p / "etc/an4_test.transcription", "A (x)\n\nENTER SIX (an406-fcaw-b)\n"),
          r"an4_test\.transcription:1: x is not in .*an4_test\.fileids"),
         (lambda p: write(p / "etc/an4_test.fileids", "\nan4test_clstk/fcaw/other\n"),
-         r"an4_test\.fileids:2: other has no transcript"),
+         r"an4_test\.fileids:2: other is not in .*an4_test\.transcription"),
+        (lambda p: write(p / "etc/an4_test.transcription", "A (an406-fcaw-b)\nB (an406-fcaw-b)\n"),
+         r"an4_test\.transcription:2: an406-fcaw-b stands in line 1 already"),
         (lambda p: (p / "etc/an4_test.transcription").write_bytes(b"\xff\xfe"), r"is not UTF-8 text"),
     ],
 )  # fmt: skip

@@ -140,6 +140,8 @@ def test_the_name_tells_the_sound_and_not_where_or_when_it_was_read(tmp_path: Pa
     assert features.load(touched, tmp_path / "a").name == first.name
     assert len(list((tmp_path / "a").glob("*.u8"))) == 2
     other = features.load(corpus_of(4, seed=1), tmp_path / "a")
+    said = [replace(one, text="other words") for one in corpus_of(4).utterances]
+    assert features.load(Corpus("noise", said), tmp_path / "a").name not in (first.name, other.name)
     assert other.name != first.name and first.name.startswith("noise, 4 utterances, 0.0 minutes, sha256 ")
 
 
