@@ -65,7 +65,7 @@ class Recogniser:
 
     It works on copies of the decoder and its heads as they are now, in `dtype` or in the decoder's own, with LoRA added
     to the matrices. On a GPU a call is compiled, then captured as a graph on first use; `captured=False` leaves it as
-    it is. Audio, whose width differs from batch to batch, is read without either."""
+    it is. Audio, whose width differs from batch to batch, is read compiled alone."""
 
     def __init__(
         self, model: SpeechLLM, batch: int, places: int, most: int, how: How = "greedy", tau: float = 0.9,
@@ -85,9 +85,12 @@ class Recogniser:
         self.cache = Cache(self.decoder, batch, self.places)
         self.capture = weight.is_cuda if captured is None else captured
         self.graph: torch.cuda.CUDAGraph | None = None
-        self._reader, self._take = self.decoder, self._take_block
-        if self.capture:
-            self._reader = copy.deepcopy(self.decoder, {id(t): t for t in self.decoder.parameters()})
+        self._of_audio = self._reader = self.decoder
+        self._take = self._take_block
+        if self.capture:  # modules of their own with the same weights: compiled for audio of any width, and for a block
+            shared = {id(t): t for t in self.decoder.parameters()}
+            self._of_audio, self._reader = (copy.deepcopy(self.decoder, dict(shared)) for _ in range(2))
+            self._of_audio.compile(dynamic=True)
             self._reader.compile()
             self._take = torch.compile(self._take_block)
         self._allot(batch, weight.device)
@@ -143,7 +146,7 @@ class Recogniser:
         """The first call: the audio and BOS."""
         begin = self.decoder.embed(torch.full_like(heard, self.bos)[:, None])
         row, places = joined(audio, heard, begin)
-        hidden = self.decoder.hidden(row, self.cache)
+        hidden = self._of_audio.hidden(row, self.cache)
         self.count.zero_()
         self.calls.zero_()
         self.done.zero_()
@@ -253,6 +256,8 @@ def beam(model: SpeechLLM, audio: torch.Tensor, heard: torch.Tensor, width: int,
         parent, token = best // log_p.shape[-1], best % log_p.shape[-1]
         made = torch.cat((made.gather(1, parent[..., None].expand(-1, -1, made.shape[2])), token[..., None]), -1)
         done.copy_(done.gather(1, parent) | (token == model.eos))
-        cache.kv.copy_(cache.kv.index_select(2, (offset + parent).flatten()))
+        rows = (offset + parent).flatten()
+        for part in (part for slot in cache.slots for part in slot):
+            part.copy_(part.index_select(0, rows))
         positions = positions + 1
     return [row[: row.index(model.eos)] if model.eos in row else row for row in made[:, 0].tolist()]
