@@ -200,13 +200,12 @@ class Recogniser:
         order = torch.arange(K, device=tokens.device).expand_as(tokens)
         heads = order + 1 if agreed is None else torch.where(order < agreed[:, None], order + 2, 1)
         places = (self.count[:, None] + order).clamp(max=self.made.shape[1] - 1)
-        # an ended transcript is written beyond its end only, where nobody reads
+        # what is written after a transcript's end is not read
         self.made.scatter_(1, places, tokens)
         self.made_by.scatter_(1, places, heads)
-        going = ~self.done
-        self.calls.add_(going)
+        self.calls.add_(~self.done)
         ends = ((tokens == self.eos) & (order < n[:, None])).any(1)
-        self.count.add_(torch.where(going, n, 0))
+        self.count.add_(n)
         self.done.logical_or_(ends | (self.count >= self.most))
 
     def _said(self, rows: int) -> list[Said]:

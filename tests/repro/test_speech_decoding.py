@@ -137,6 +137,31 @@ def test_a_wide_beam_finds_the_likeliest_transcript():
         assert best == max(every, key=of)
 
 
+@torch.no_grad()
+def slow_beam(model, audio: torch.Tensor, n: int, width: int, most: int) -> list[int]:
+    """A beam that reads every hypothesis anew for each token."""
+    beams: list[tuple[float, list[int]]] = [(0.0, [])]
+    for _ in range(most):
+        longer = []
+        for total, made in beams:
+            if made and made[-1] == EOS:
+                longer.append((total, made))
+                continue
+            text = model.decoder.embed(torch.tensor([[BOS, *made]]))
+            log_p = model.decoder(torch.cat((audio[None, :n], text), 1))[0, -1].log_softmax(-1)
+            longer += [(total + p, [*made, token]) for token, p in enumerate(log_p.tolist())]
+        beams = sorted(longer, key=lambda one: -one[0])[:width]
+    return [token for token in beams[0][1] if token != EOS]
+
+
+def test_a_beam_is_what_reading_every_hypothesis_anew_finds():
+    model = speech_llm(seed=2)
+    audio, counts = heard(model, 12)
+    found = beam(model, audio, counts, 4, 8)
+    assert found == [slow_beam(model, a, n, 4, 8) for a, n in zip(audio, counts.tolist(), strict=True)]
+    assert found != beam(model, audio, counts, 1, 8)
+
+
 def test_a_beam_of_one_is_greedy_and_batches_change_nothing():
     model = speech_llm()
     audio, counts = heard(model, 12)
