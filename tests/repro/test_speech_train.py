@@ -110,6 +110,14 @@ def test_arms_begin_where_they_should():
     assert torch.equal(frozen.heads.maps, torch.eye(16).repeat(3, 1, 1))
 
 
+def test_what_a_stage_does_not_train_stays_to_the_bit(tmp_path):
+    before, after = run(tmp_path / "a", replace(TINY, steps=0)).model, run(tmp_path / "b", TINY).model
+    for part in ("readings.", "ctc."):
+        kept = [(n, p) for n, p in before.state_dict().items() if n.startswith(part)]
+        assert kept and all(torch.equal(p, after.state_dict()[n]) for n, p in kept)
+    assert not torch.equal(after.arm("main").encoder.norm.weight, after.ctc.encoder.norm.weight)
+
+
 def test_it_writes_a_record_with_the_numbers_of_every_arm(tmp_path):
     config = replace(TINY, arms=ARMS)
     run(tmp_path / "a", config)
