@@ -21,7 +21,7 @@ from repro.speech_llama.data import Batches, load
 from repro.speech_llama.system import System, stages
 from repro.speech_llama.train import make_state, train
 
-pytest.importorskip("jiwer", reason="the speech extra is not installed")
+pytest.importorskip("jiwer", reason="word error rates need it")
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
 ALONE = World(0, 1, torch.device("cpu"))
