@@ -74,7 +74,9 @@ class Recogniser:
         if how != "greedy" and model.heads is None:
             raise ValueError(f"{how} decoding needs the heads of a model that was trained with --n-tokens above 1")
         weight = model.decoder.embed.weight
-        self.decoder: Decoder = lora.merged(model.decoder).requires_grad_(False).to(dtype or weight.dtype)
+        # in fp32 first: what LoRA adds may be less than the spacing of a frozen matrix's own numbers
+        wide = lora.merged(copy.deepcopy(model.decoder).float())
+        self.decoder: Decoder = wide.requires_grad_(False).to(dtype or weight.dtype)
         heads = None if how == "greedy" else model.heads
         self.heads: Heads | None = None if heads is None else copy.deepcopy(heads).to(dtype or weight.dtype)
         self.bos, self.eos, self.how, self.tau, self.most = model.bos, model.eos, how, tau, most

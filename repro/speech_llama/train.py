@@ -23,6 +23,7 @@ from repro.speech_llama.copying import Reading
 from repro.speech_llama.data import Batches, Speech, load
 from repro.speech_llama.measure import measure
 from repro.speech_llama.model import CTC, ctc_loss, steps_of
+from repro.speech_llama.normalise import word_errors
 from repro.speech_llama.system import Stage, System, make_decoder, stages
 
 
@@ -98,6 +99,7 @@ def train(asked: Command[Config], w: World) -> TrainState:
     """Run a recipe from where its folder stands to its end, or until its time is up."""
     config = asked.config
     try:
+        word_errors(["a"], ["a"])  # a library that measuring needs: lacking, it is better said now than at the end
         speech = load(config, w.device)
         state = make_state(config, speech, w)
     except ValueError as error:

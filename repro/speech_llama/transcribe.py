@@ -115,7 +115,7 @@ class Listener:
         self.model, self.width = model, rounded(int(100 * seconds) + 1)
         places = -(-self.width // (config.stride * config.stack))
         most = config.most_tokens or 20 + int(12 * seconds)  # nobody says more than 12 tokens a second for long
-        self.recogniser = Recogniser(model.speech, 1, places, most, how, tau)
+        self.recogniser = Recogniser(model.speech, 1, places, most, how, tau, torch.float32)
 
     @torch.no_grad()
     def __call__(self, wave: Any) -> Iterator[Said]:
