@@ -54,7 +54,6 @@ def measure(case: str, call: Callable[[int], Any], seconds: float) -> None:
     rate = B * T / took
     more = {
         "ms": round(took * 1e3, 3), "mfu": round(rate * FLOP_A_TOKEN / PEAK, 4),
-        "peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
         "reserved_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
     }  # fmt: skip
     say(case, f"training step, {B} x {T}", rate, "tokens/s", **more)

@@ -100,11 +100,13 @@ def attend_next(
     S, K = keys.shape[1:3]
     H = heads - 2 * K
     y = qkv.new_empty(B, T, H, E)
-    rows = max(16, triton.next_power_of_2(H // K * T))
+    # many programs are fastest when small, few when each has much on its way; fp32 takes twice the shared memory
+    block, warps = (64, 2) if B * K >= 128 else (128, 4)
+    block = block if keys.element_size() == 2 else 32
     _attend[(B, K)](
         qkv.contiguous(), turn.contiguous(), positions.contiguous(), keys, values, y, E**-0.5,
-        B, S, T=T, H=H, K=K, E=E, ROWS=rows, NEW=max(16, triton.next_power_of_2(T)),
-        BLOCK=128 if keys.element_size() == 2 else 32, STAGES=3,  # places read at a time, as shared memory holds them
+        B, S, T=T, H=H, K=K, E=E, ROWS=max(16, triton.next_power_of_2(H // K * T)),
+        NEW=max(16, triton.next_power_of_2(T)), BLOCK=block, STAGES=3, num_warps=warps,
     )  # fmt: skip
     return y
 
