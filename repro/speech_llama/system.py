@@ -1,0 +1,178 @@
+"""The parts of a run and the order in which they are trained: a small decoder reads, the encoder learns by CTC, then
+each arm learns to transcribe, all from the same start."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from repro.lab import hub, lora, smollm2
+from repro.lab.lora import ATTENTION, LoRA
+from repro.lab.transformer import Decoder, Shape
+from repro.speech_llama.config import Config, arm
+from repro.speech_llama.copying import Reading
+from repro.speech_llama.features import N_MELS
+from repro.speech_llama.model import CTC, Encoder, EncoderShape
+from repro.speech_llama.multi_token import make_heads
+from repro.speech_llama.prompting import Projector, SpeechLLM
+from repro.speech_llama.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of a run's steps: `lm-copy`, `lm-plain`, `ctc` or an arm, trained from step `begin` on."""
+
+    name: str
+    begin: int
+    steps: int
+    lr: float
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.steps
+
+
+def stages(config: Config) -> list[Stage]:
+    """In their order; those that no arm needs are left out."""
+    arms = [arm(config, name) for name in config.arms]
+    wanted: list[tuple[str, int, float]] = []
+    if config.decoder == "small":
+        kinds = sorted({a.lm for a in arms})
+        wanted += [(f"lm-{kind}", config.lm_steps, config.lm_lr) for kind in kinds]
+    if any(a.init == "ctc" for a in arms):
+        wanted.append(("ctc", config.ctc_steps, config.ctc_lr))
+    wanted += [(name, a.steps, a.lr) for name, a in zip(config.arms, arms, strict=True)]
+    found: list[Stage] = []
+    for name, steps, lr in wanted:
+        found.append(Stage(name, found[-1].end if found else 0, steps, lr))
+    return found
+
+
+class System(nn.Module):
+    """All that a run trains. Arms share the weights of the decoder that they leave as they are."""
+
+    def __init__(self, config: Config, decoder: Decoder, vocabulary: Vocabulary, n_units: int) -> None:
+        super().__init__()
+        self.config = config
+        named = {name: arm(config, name) for name in config.arms}
+        kinds = sorted({a.lm for a in named.values()})
+        # small decoders that read different things begin alike
+        decoders = {kind: decoder if kind == kinds[0] else copy.deepcopy(decoder) for kind in kinds}
+        self.readings = nn.ModuleDict(
+            {kind: Reading(lm, vocabulary.bos, vocabulary.eos, own=kind == "copy") for kind, lm in decoders.items()}
+        )
+        self.ctc = CTC(Encoder(encoder_shape(config)), n_units)
+        self.arms = nn.ModuleDict({name: make_arm(a, self.lm(a), vocabulary) for name, a in named.items()})
+
+    def lm(self, config: Config) -> Decoder:
+        """The decoder that an arm begins with."""
+        reading = self.readings[config.lm]
+        assert isinstance(reading, Reading)
+        return reading.decoder
+
+    def part(self, stage: str) -> nn.Module:
+        """The module whose forward a stage trains."""
+        if stage.startswith("lm-"):
+            return self.readings[stage.removeprefix("lm-")]
+        return self.ctc if stage == "ctc" else self.arms[stage]
+
+    def choose(self, stage: str) -> None:
+        """Train what a stage trains and nothing else."""
+        self.requires_grad_(False)
+        for p in self.trained(stage):
+            p.requires_grad_(True)
+
+    def trained(self, stage: str) -> Iterator[nn.Parameter]:
+        """The parameters of a stage: all of the part, but of an arm not the decoder's own, and only the heads of one
+        that comes after another."""
+        part = self.part(stage)
+        if not isinstance(part, SpeechLLM):
+            yield from part.parameters()
+            return
+        if part.heads is not None:
+            yield from part.heads.parameters()
+        if not arm(self.config, stage).after:
+            yield from part.encoder.parameters()
+            yield from part.projector.parameters()
+            if arm(self.config, stage).full:
+                yield from part.decoder.parameters()
+            for layer in lora.layers(part.decoder).values():
+                yield from (layer.lora_A, layer.lora_B)
+
+    def begin(self, stage: str) -> None:
+        """Give an arm what was trained before it."""
+        if stage in self.arms:
+            self._begin(stage, self.arm(stage))
+
+    def untrained(self, name: str) -> SpeechLLM:
+        """An arm as its stage finds it, apart from the trained one."""
+        model = copy.deepcopy(self.arm(name))
+        self._begin(name, model)
+        return model
+
+    def arm(self, name: str) -> SpeechLLM:
+        found = self.arms[name]
+        assert isinstance(found, SpeechLLM)
+        return found
+
+    @torch.no_grad()
+    def _begin(self, stage: str, part: SpeechLLM) -> None:
+        asked = arm(self.config, stage)
+        if asked.after:
+            earlier = self.arms[asked.after].state_dict()
+            part.load_state_dict({k: v for k, v in earlier.items() if not k.startswith("heads.")}, strict=False)
+        elif asked.init == "ctc":
+            part.encoder.load_state_dict(self.ctc.encoder.state_dict())
+        if not asked.after:
+            if asked.full:
+                part.decoder.load_state_dict(self.lm(asked).state_dict())
+            part.projector.reset(part.decoder)
+        if part.heads is not None:
+            part.heads.reset(part.decoder.unembed)
+
+
+def encoder_shape(config: Config) -> EncoderShape:
+    return EncoderShape(
+        N_MELS, config.stride, config.encoder_layers, config.d_encoder, config.encoder_heads, config.d_encoder_ff,
+        config.kernel, config.dropout,
+    )  # fmt: skip
+
+
+def small_shape(config: Config, vocab_size: int) -> Shape:
+    return Shape(
+        vocab_size, config.d_model, config.n_layers, config.n_heads, config.n_kv_heads, config.d_ff, max_seq_len=2048
+    )
+
+
+def make_decoder(config: Config, vocabulary: Vocabulary) -> Decoder:
+    """The decoder as it is before this run; a ValueError in one line where there is none."""
+    if config.decoder in ("small", "random"):
+        decoder = Decoder(small_shape(config, vocabulary.size))
+    elif config.decoder == "smollm2":
+        decoder = smollm2.load()
+    else:
+        decoder = hub.load(Path(config.decoder).expanduser())
+    if config.precision == "bf16" and config.decoder != "small" and not config.full:
+        for p in decoder.parameters():  # what is never trained needs no fp32 copy and no cast at each step
+            p.data = p.data.bfloat16() if p.dim() > 1 else p.data
+    return decoder
+
+
+def make_arm(config: Config, decoder: Decoder, vocabulary: Vocabulary) -> SpeechLLM:
+    """The model of one arm around a decoder, whose own weights it shares and does not train."""
+    shared = {} if config.full else {id(p): p for p in decoder.parameters()}
+    mine = copy.deepcopy(decoder, shared)
+    if config.lora_r and not config.full:
+        lora.adapt(mine, LoRA(config.lora_r, config.lora_alpha, ATTENTION))
+    encoder = Encoder(encoder_shape(config))
+    heads = make_heads(config.heads, config.n_tokens, decoder.unembed)
+    projector = Projector(config.stack, config.d_encoder, mine)
+    model = SpeechLLM(encoder, projector, mine, vocabulary.bos, vocabulary.eos, heads)
+    model.masked, model.head_weight = config.masked, config.head_weight
+    model.time_masks, model.mel_masks = config.time_masks, config.mel_masks
+    return model
