@@ -1,5 +1,5 @@
-"""LoRA (Hu et al. 2021): frozen matrices W with a trained change of low rank, y = x W^T + scale (x A^T) B^T, on any of
-a decoder's linear layers, each by the name that the field gives it; in and out in peft's files.
+"""LoRA (Hu et al. 2021): frozen matrices W with a trained change of low rank, y = x (W + scale B A)^T, on any of a
+decoder's linear layers, each by the name that the field gives it; in and out in peft's files.
 
 Shapes: N tokens, I inputs of a layer, O outputs, r rank, n adapted parts of a fused layer, R = n r.
 """
@@ -10,6 +10,7 @@ import copy
 import json
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ MLP = ("gate_proj", "up_proj", "down_proj")
 ALL = ATTENTION + MLP
 # one matrix here may be several there
 _PARTS = {"attn.qkv": ATTENTION[:3], "attn.out": ATTENTION[3:], "ffn.gate_up": MLP[:2], "ffn.down": MLP[2:]}
-BLOCK = 0.25  # R / I up to which W and B are one product; beyond it the zeros of the block diagonal cost too much
+Init = Literal["kaiming", "gaussian", "normal"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class LoRA:
     alpha: float
     targets: tuple[str, ...] = ALL
     dropout: float = 0.0
-    init: Literal["kaiming", "gaussian", "normal"] = "kaiming"
+    init: Init = "kaiming"
     rslora: bool = False
 
     def __post_init__(self) -> None:
@@ -102,18 +103,26 @@ class LoRALinear(nn.Module):
             return F.linear(x, self.weight)
         kind = x.device.type
         cast = not x.is_meta and torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if cast else self.weight.dtype
-        flat, weight, a = x.reshape(-1, x.shape[-1]).to(dtype), self.weight.to(dtype), self.lora_A.to(dtype)
-        drops = self.training and self.lora.dropout > 0
-        if drops or len(a) > BLOCK * a.shape[1]:
-            y = self._by_parts(flat, weight, F.dropout(flat, self.lora.dropout, self.training) @ a.T)
-        else:
-            y = _OneProduct.apply(flat, weight, a, self.block().to(dtype))  # type: ignore[no-untyped-call]
+        flat = x.reshape(-1, x.shape[-1]).to(torch.get_autocast_dtype(kind) if cast else self.weight.dtype)
+        with torch.autocast(kind, enabled=False) if cast else nullcontext():
+            drops = self.training and self.lora.dropout > 0
+            y = self._by_parts(flat) if drops else self._merged(flat)
         return y.view(*x.shape[:-1], -1)
 
-    def _by_parts(self, x: torch.Tensor, weight: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
-        """x W^T, and `down` = x A^T (N, R) through each part's own B. With dropout the parts share one mask."""
-        base, pairs = (x @ weight.T).split(list(self.parts.values()), 1), self.pairs()
+    def _merged(self, x: torch.Tensor) -> torch.Tensor:
+        """x (W + scale B A)^T: the sum is made anew at each step in the type of W, then rounded to that of x once, as
+        autocast rounds the masters of full finetuning. So it costs what full finetuning costs, at any rank."""
+        a, b, own = self.lora_A, self.block(), self.weight.dtype
+        changed = torch.addmm(self.weight, b.to(own), a.to(own)).to(x.dtype)
+        if not is_thin(len(a), *self.weight.shape):
+            return x @ changed.T
+        y: torch.Tensor = _Thin.apply(x, changed.detach(), a.to(x.dtype), b.to(x.dtype))  # type: ignore[no-untyped-call]
+        return y
+
+    def _by_parts(self, x: torch.Tensor) -> torch.Tensor:
+        """x W^T, and x after dropout through A and each part's own B. The parts share one mask."""
+        down = F.dropout(x, self.lora.dropout) @ self.lora_A.to(x.dtype).T
+        base, pairs = (x @ self.weight.to(x.dtype).T).split(list(self.parts.values()), 1), self.pairs()
         rows = dict(zip(pairs, down.split(self.lora.r, 1), strict=True))
         found = [
             torch.addmm(y, rows[name], (self.lora.scale * pairs[name][1]).to(y.dtype).T) if name in pairs else y
@@ -136,28 +145,33 @@ class LoRALinear(nn.Module):
             self._apart = None
 
 
-class _OneProduct(torch.autograd.Function):
-    """[x, x A^T] [W, B]^T: the change costs R more terms of the sum and no second pass over the outputs, which for low
-    ranks would take longer than its arithmetic. Backwards dy [W + B A, B] gives the gradients of x and of x A^T in one
-    product, and none is made of W. Rounding W + B A there to the type of W changes a gradient by as much as rounding
-    W does; forwards it would hide a change smaller than half the spacing of W's numbers, so there the two stay apart.
-    """
+def is_thin(wide: int, rows: int, columns: int) -> bool:
+    """Whether the gradients of A (R, I) and B (O, R) cost less from x and dy, 4 N R (I + O) FLOP, than from that of
+    their product, 2 N O I."""
+    return 2 * wide * (rows + columns) < rows * columns
+
+
+class _Thin(torch.autograd.Function):
+    """x (W + B A)^T whose gradients of A and B are made of x A^T and dy B, and none of W. Both of these come out of the
+    products that are made anyway, as more columns of them: [y, x A^T] = x [W + B A; A]^T forwards, [dx, dy B] =
+    dy [W + B A, B] backwards. By themselves they would read x and dy once more, which takes longer than their
+    arithmetic."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """x (N, I), weight (O, I), a (R, I), b (O, R) of one type -> (N, O)."""
-        both = torch.cat((x, x @ a.T), 1)
-        ctx.save_for_backward(both, weight, a, b)
-        return both @ torch.cat((weight, b), 1).T
+    def forward(ctx: Any, x: torch.Tensor, changed: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """x (N, I), W + B A (O, I), a (R, I), b (O, R) of one type -> (N, O)."""
+        y: torch.Tensor
+        y, down = (x @ torch.cat((changed, a)).T).split((len(changed), len(a)), 1)
+        ctx.save_for_backward(x, changed, b, down.contiguous())  # a view would keep y, too
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        both, weight, a, b = ctx.saved_tensors
+        x, changed, b, down = ctx.saved_tensors
         (dy,) = grads
-        x, down = both.split((a.shape[1], len(a)), 1)
         dx = None
         if ctx.needs_input_grad[0]:
-            dx, d_down = (dy @ torch.cat((torch.addmm(weight, b, a), b), 1)).split((a.shape[1], len(a)), 1)
+            dx, d_down = (dy @ torch.cat((changed, b), 1)).split((changed.shape[1], b.shape[1]), 1)
         else:
             d_down = dy @ b
         return dx, None, d_down.T @ x, dy.T @ down
@@ -168,7 +182,8 @@ class _OneProduct(torch.autograd.Function):
 
 def adapt(decoder: Decoder, lora: LoRA, dtype: torch.dtype | None = None) -> Decoder:
     """Freeze a decoder and put adapters on the targets, in place. With `dtype` all of its matrices are kept in that
-    type and no other: a frozen one needs no fp32 copy and no cast at each step."""
+    type alone, which saves memory. In bf16 a change is then rounded together with a matrix that lies on bf16's own
+    grid: what is smaller than half the spacing has no effect until it has grown."""
     if layers(decoder):
         raise ValueError("the decoder has adapters already; take merged(decoder) and adapt that")
     decoder.requires_grad_(False)
@@ -287,7 +302,7 @@ def _read(folder: Path) -> tuple[LoRA, dict[str, torch.Tensor]]:
         told = odd[0] if odd else "peft_type, or bias"
         raise ValueError(f"{folder / _CONFIG}: {told} says that this is no plain LoRA, which is all that is read here")
     names = {name.rsplit(".", 3)[1] for name in tensors}
-    init: Literal["kaiming", "gaussian"] = "gaussian" if config.get("init_lora_weights") == "gaussian" else "kaiming"
+    init: Init = "gaussian" if config.get("init_lora_weights") == "gaussian" else "kaiming"
     lora = LoRA(
         config["r"], config["lora_alpha"], tuple(name for name in ALL if name in names) or tuple(sorted(names)),
         config.get("lora_dropout", 0.0), init, config.get("use_rslora", False),

@@ -1,0 +1,222 @@
+"""What the distillation papers claim, as data: judged by `python -m repro.distillation.claims` from runs/*.json.
+Imports no torch.
+
+Smallest effects were declared before any run that is judged. Accuracies are shares of 1 in the records and points of
+100 here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from repro.lab.claims import Claim, Exact, Metrics, main
+
+HINTON, KIM, MINILLM, GKD, MOBILELLM = "soft-targets", "sequence-level-kd", "minillm", "gkd", "mobilellm"
+DIGITS = "scikit-learn's 8x8 digits, a student of two layers of 100 units, temperature 4"
+BYTES = (
+    "bytes of Python's library: a teacher of 4 blocks of width 96, a student of 1 block of width 32 after 500 steps of "
+    "cross-entropy, then 250 steps; 16 bytes of prompt, 32 that follow"
+)
+SUMS = (
+    "sums of two numbers of two digits, of which there are 10,000; a teacher of 3 blocks of width 96, a student of 1 "
+    "block of width 16"
+)
+TEXT = (
+    "English text of 8,192 tokens: a teacher of 8 blocks of width 512, a student of 2 blocks of width 128; 64 tokens "
+    "of prompt, 128 that follow"
+)
+
+ONE_STEP = "one gradient step on each batch of samples, no loss on a pre-training corpus"
+
+
+def points(metrics: Metrics, this: str, than: str) -> float:
+    """By how many points of 100 one share is above another."""
+    return 100 * (metrics[this] - metrics[than])
+
+
+def drop(m: Mapping[str, Metrics], name: str, this: str, than: str) -> float:
+    """By how much a metric is lower in a run of recipe `this` than in one of `than`."""
+    return m[than][name] - m[this][name]
+
+
+def solved(m: Mapping[str, Metrics], this: str, than: str, name: str = "exact_match") -> float:
+    """By how many points of 100 `this` solves more sums than `than`."""
+    return 100 * (m[f"gpu-sums-{this}"][name] - m[f"gpu-sums-{than}"][name])
+
+
+def logit_matching() -> Sequence[Exact]:
+    """KD-4: T^2 times the soft-target gradient is (z - v) / N at a high temperature, by 1 / T nearer."""
+    from repro.distillation.limits import distance_to_logit_matching, soft_target_gradient
+
+    off = [distance_to_logit_matching(t) for t in (1e3, 1e4, 1e5)]
+    sizes = [float(soft_target_gradient(t).norm()) for t in (1e3, 1e5)]
+    return [
+        Exact(off[1], 0.0, 1e-3), Exact(off[0] / off[1], 10.0, 0.1), Exact(off[1] / off[2], 10.0, 0.1),
+        Exact(sizes[0] / sizes[1], 1.0, 1e-3),
+    ]  # fmt: skip
+
+
+def fits() -> Sequence[Exact]:
+    """KD-7: mean and deviation of both fits, against the mixture's moments and against its larger mode's; and what
+    leaving out the other costs, -ln of the larger one's weight."""
+    from repro.distillation.limits import MEANS, WEIGHTS, WIDTH, fit
+
+    forward, reverse = fit("forward"), fit("reverse")
+    mean = sum(w * m for w, m in zip(WEIGHTS, MEANS, strict=True))
+    std = math.sqrt(WIDTH**2 + sum(w * (m - mean) ** 2 for w, m in zip(WEIGHTS, MEANS, strict=True)))
+    return [
+        Exact(forward.mean, mean, 1e-6), Exact(forward.std, std, 1e-6), Exact(reverse.mean, MEANS[0], 1e-2),
+        Exact(reverse.std, WIDTH, 1e-2), Exact(reverse.nats, -math.log(WEIGHTS[0]), 1e-3),
+    ]  # fmt: skip
+
+
+def jsd_ends() -> Sequence[Exact]:
+    """KD-14: JSD(beta) at both ends, and how far the rescaled ones are from the KLs, at 1e-7 from the ends; the
+    worst of four pairs of distributions."""
+    from repro.distillation.limits import jsd_limits
+
+    return [Exact(value, 0.0, 1e-3) for value in jsd_limits(1e-7)]
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "KD-1", "With all the data, a small net learns more from a large one's soft targets than from labels",
+        "Section 3", "MNIST: 146 errors with labels, 74 with soft targets, of 10,000",
+        "scikit-learn's digits, 30 hidden units, temperature 4; points of accuracy on 500 images", "robust", HINTON,
+        ("smoke",), lambda m: points(m["smoke"], "accuracy_full_soft", "accuracy_full_hard"), smallest=0.5, seeds=5,
+    ),
+    Claim(
+        "KD-2", "With 3 % of the data, soft targets keep what labels lose", "Table 5",
+        "speech frames: 44.5 % with labels, 57.0 % with soft targets", f"{DIGITS}, 40 images of 1,297", "robust",
+        HINTON, ("smoke",), lambda m: points(m["smoke"], "accuracy_few_soft", "accuracy_few_hard"),
+        smallest=3.0, seeds=5,
+    ),
+    Claim(
+        "KD-3", "A class never shown is learnt from soft targets, once its bias is put right", "Section 3",
+        "MNIST without a 3: 98.6 % of the test's threes",
+        f"{DIGITS}, no 3 among the images, the bias chosen on the test images as in the paper; points above a net "
+        "with labels and the same bias, at least 80", "robust",
+        HINTON, ("smoke",),
+        lambda m: points(m["smoke"], "accuracy_3_omitted_soft_bias", "accuracy_3_omitted_hard_bias"),
+        smallest=80.0, seeds=5,
+    ),
+    Claim(
+        "KD-4", "The gradient of soft targets shrinks with the square of the temperature, and is that of matching "
+        "logits when it is high", "Section 2.1", "closed form", "the same, in float64", "exact", HINTON,
+        compute=logit_matching,
+    ),
+    Claim(
+        "KD-5", "Training on the teacher's beam outputs helps greedy decoding more than beam search", "Table 1",
+        "English to German: +4.2 BLEU greedy, +1.7 by beam",
+        f"{SUMS}; points of exact answers, greedy against a beam of 5", "scale", KIM,
+        ("gpu-sums-seqkd", "gpu-sums-sft"),
+        lambda m: solved(m, "seqkd", "sft") - solved(m, "seqkd", "sft", "exact_match_beam"), smallest=0.5,
+    ),
+    Claim(
+        "KD-6", "It makes the student surer and its likelihood of the data worse", "Section 5",
+        "mass of the mode 0.9 % to 16.9 %, perplexity 8.2 to 22.7",
+        f"{TEXT}; the lesser of the fall of entropy and the rise of cross-entropy, nats a token", "scale", KIM,
+        ("gpu-text-seqkd", "gpu-text-sft"),
+        lambda m: min(
+            drop(m, "entropy_nats", "gpu-text-seqkd", "gpu-text-sft"),
+            drop(m, "data_ce_nats", "gpu-text-sft", "gpu-text-seqkd"),
+        ), smallest=0.02,
+    ),
+    Claim(
+        "KD-7", "Fitted to two modes, forward KL covers both and reverse KL picks one", "Figure 2", "a picture",
+        "a normal distribution fitted to a mixture of two, in float64", "exact", MINILLM, compute=fits,
+    ),
+    Claim(
+        "KD-8", "What a student of reverse KL writes is likelier to its teacher than what one of forward KL does",
+        "Section 3 (GKD: Figure 4)", "a trade, drawn", f"{BYTES}; nats a byte", "robust", MINILLM,
+        ("cpu-reverse", "cpu-forward"), lambda m: drop(m, "teacher_nll_samples", "cpu-reverse", "cpu-forward"),
+        smallest=0.05,
+    ),
+    Claim(
+        "KD-8b", "It pays with diversity: fewer different runs of four", "Section 3.3 (GKD: Figure 4)",
+        "Dist-4 99.0 against 99.5 with SFT", f"{BYTES}; share of distinct runs of 4 bytes, of 16,384 bytes", "robust",
+        MINILLM, ("cpu-reverse", "cpu-forward"), lambda m: drop(m, "distinct_4", "cpu-reverse", "cpu-forward"),
+        smallest=0.02,
+    ),
+    Claim(
+        "KD-8c", "And with its likelihood of the data", "ours", "the papers do not give it", f"{BYTES}; nats a byte",
+        "robust", MINILLM, ("cpu-reverse", "cpu-forward"),
+        lambda m: drop(m, "data_ce_nats", "cpu-forward", "cpu-reverse"), smallest=0.02,
+    ),
+    Claim(
+        "KD-9", "The more of the text is the student's own, the nearer it comes to its teacher there",
+        "Figures 7 and 8", "more is better on GSM8K, drawn",
+        f"{BYTES}; fall of reverse KL on samples, nats a byte, lambda 0 to 1", "robust", GKD,
+        ("cpu-reverse", "cpu-reverse-on"),
+        lambda m: drop(m, "reverse_kl_samples", "cpu-reverse-on", "cpu-reverse"), smallest=0.01,
+    ),
+    Claim(
+        "KD-9b", "Half of it is in between", "Figures 7 and 8", "monotone, drawn",
+        f"{BYTES}; the lesser of the falls from lambda 0 to 0.5 and from 0.5 to 1", "robust", GKD,
+        ("cpu-reverse", "cpu-reverse-half", "cpu-reverse-on"),
+        lambda m: min(
+            drop(m, "reverse_kl_samples", "cpu-reverse-half", "cpu-reverse"),
+            drop(m, "reverse_kl_samples", "cpu-reverse-on", "cpu-reverse-half"),
+        ), smallest=0.002,
+    ),
+    Claim(
+        "KD-10", "Sampling from the student costs a step at most 2.2 times as much", "Appendix A.2", "1.8 to 2.2 times",
+        f"{TEXT}; 2.2 minus the ratio of milliseconds a step", "scale", GKD,
+        ("gpu-text-reverse-on", "gpu-text-reverse"),
+        lambda m: 2.2 - m["gpu-text-reverse-on"]["ms_per_step"] / m["gpu-text-reverse"]["ms_per_step"], smallest=0.05,
+    ),
+    Claim(
+        "KD-11", "Without length normalisation the policy gradient collapses", "Table 4",
+        "Dolly: ROUGE-L 24.6 with it, 14.7 without", f"{SUMS}; {ONE_STEP}; points of exact answers", "scale", MINILLM,
+        ("gpu-sums-minillm", "gpu-sums-minillm-sum"), lambda m: solved(m, "minillm", "minillm-sum"), smallest=2.0,
+    ),
+    Claim(
+        "KD-11b", "Without the teacher in the sampling it is worse", "Table 4", "24.6 with it, 20.4 without",
+        f"{SUMS}; {ONE_STEP}; points of exact answers", "scale", MINILLM, ("gpu-sums-minillm", "gpu-sums-minillm-own"),
+        lambda m: solved(m, "minillm", "minillm-own"), smallest=1.0,
+    ),
+    Claim(
+        "KD-11c", "Without single-step decomposition it is worse", "Table 4", "24.6 with it, 23.7 without",
+        f"{SUMS}; {ONE_STEP}; points of exact answers", "scale", MINILLM,
+        ("gpu-sums-minillm", "gpu-sums-minillm-reinforce"),
+        lambda m: solved(m, "minillm", "minillm-reinforce"), smallest=1.0,
+    ),
+    Claim(
+        "KD-12", "A student trained on its own text gathers less excess error along it than one trained on data",
+        "Figure 6", "flat for MiniLLM, rising for SFT and KD", f"{TEXT}; {ONE_STEP}; percent at 128 tokens", "scale",
+        MINILLM,
+        ("gpu-text-minillm", "gpu-text-kd"), lambda m: drop(m, "excess_error_128", "gpu-text-minillm", "gpu-text-kd"),
+        smallest=2.0,
+    ),
+    Claim(
+        "KD-13", "On the task, on-policy beats distillation on data, that beats sequence-level, that beats SFT",
+        "Figure 1", "drawn: XSum, WMT, GSM8K", f"{SUMS}; the least of the three gains, points of exact answers",
+        "scale", GKD, ("gpu-sums-gkd", "gpu-sums-kd", "gpu-sums-seqkd", "gpu-sums-sft"),
+        lambda m: min(solved(m, "gkd", "kd"), solved(m, "kd", "seqkd"), solved(m, "seqkd", "sft")), smallest=0.5,
+    ),
+    Claim(
+        "KD-14", "JSD(beta) tends to forward KL over beta and to reverse KL over 1 - beta, and is itself zero there",
+        "Section 2 (limits: Huszár 2015)", "the rescaled limits", "four random pairs over 10 classes, in float64",
+        "exact", GKD, compute=jsd_ends,
+    ),
+    Claim(
+        "KD-15", "Distillation on every token brings nothing in pre-training: at most half a percent of the loss "
+        "(MO-10)",
+        "Table 16", "MobileLLM-125M: 43.9 with labels, 43.8 with a teacher; 350M: 49.1, 48.8", f"{TEXT}, from random "
+        "weights; half a percent minus the percentage gained", "scale", MOBILELLM,
+        ("gpu-pretrain-kd", "gpu-pretrain-label"),
+        lambda m: 0.5 - 100 * (1 - m["gpu-pretrain-kd"]["data_ce_nats"] / m["gpu-pretrain-label"]["data_ce_nats"]),
+        smallest=0.1,
+    ),
+    Claim(
+        "KD-15b", "And a step takes far longer: at least half as long again", "Table 16", "2.6 to 3.2 times as long",
+        f"{TEXT}; the ratio of milliseconds a step minus 1.5", "scale", MOBILELLM,
+        ("gpu-pretrain-kd", "gpu-pretrain-label"),
+        lambda m: m["gpu-pretrain-kd"]["ms_per_step"] / m["gpu-pretrain-label"]["ms_per_step"] - 1.5, smallest=0.1,
+    ),
+)  # fmt: skip
+
+if __name__ == "__main__":
+    main("distillation", CLAIMS, Path(__file__).parent)

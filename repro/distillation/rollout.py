@@ -1,0 +1,120 @@
+"""The student's own text, for training: prompts of one width in, prompts with what follows out, all on the device.
+
+Shapes: B sequences, P tokens of a prompt, L tokens that follow, V vocab_size.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from repro.lab.capture import capture
+from repro.lab.generate import Sampling
+from repro.lab.transformer import Cache, Decoder
+
+
+class Rollout:
+    """Continues `batch` prompts of `prompt` tokens by `new` tokens. Nothing waits for the host, and no sequence ends
+    early: what comes after an end is for a mask to leave out. With a teacher each token comes from alpha p +
+    (1 - alpha) q (MiniLLM, section 2.2).
+
+    With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU what reads
+    the prompts and what makes a token are compiled, and each is captured as a graph on first use."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        batch: int,
+        prompt: int,
+        new: int,
+        sampling: Sampling,
+        teacher: Decoder | None = None,
+        alpha: float = 0.0,
+        dtype: torch.dtype | None = None,
+        capture: bool | None = None,
+    ) -> None:
+        weight = decoder.embed.weight
+        self.source, self.sampling, self.alpha, self.prompt = decoder, sampling, alpha, prompt
+        own = dtype is not None and dtype != weight.dtype
+        self.decoder = copy.deepcopy(decoder).to(dtype).requires_grad_(False) if own else decoder
+        self.decoders = [self.decoder] if teacher is None else [self.decoder, teacher]
+        self.caches = [Cache(d, batch, prompt + new) for d in self.decoders]
+        self.text = torch.zeros(batch, prompt + new, dtype=torch.long, device=weight.device)
+        self.place = torch.zeros(1, dtype=torch.long, device=weight.device)  # of the last token there is
+        self._readers, self._take = self.decoders, self._choose
+        self._read_prompts, self._make_token = self._read, self._next
+        if weight.is_cuda if capture is None else capture:
+            # modules of their own for the same weights, which can be compiled without changing the decoders
+            self._readers = [
+                copy.deepcopy(d, {id(t): t for t in (*d.parameters(), *d.buffers())}) for d in self.decoders
+            ]
+            for reader in self._readers:
+                reader.compile(dynamic=False)
+            self._take = torch.compile(self._choose, dynamic=False)
+            self._read_prompts, self._make_token = self._captured(self._read), self._captured(self._next)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the decoder's weights anew, after they were trained."""
+        if self.decoder is not self.source:
+            torch._foreach_copy_(list(self.decoder.parameters()), list(self.source.parameters()))
+
+    @torch.no_grad()
+    def __call__(self, prompts: torch.Tensor) -> torch.Tensor:
+        """Prompts (B, P) -> (B, P + L), which holds until the next call. Random numbers are torch's own."""
+        self.text[:, : self.prompt].copy_(prompts)
+        with torch.autocast(self.text.device.type, enabled=False):
+            self._read_prompts()
+            for _ in range(self.text.shape[1] - self.prompt - 1):
+                self._make_token()
+        return self.text
+
+    def _read(self) -> None:
+        """Fill the caches with the prompts, and choose the first token."""
+        prompts = self.text[:, : self.prompt]
+        self.place.fill_(self.prompt - 1)
+        self._take([d.hidden(prompts, cache)[:, -1] for d, cache in zip(self._readers, self.caches, strict=True)])
+
+    def _next(self) -> None:
+        """One token more for every sequence, in place."""
+        at = self.place.expand(len(self.text), 1).contiguous()
+        tokens = self.text.gather(1, at)
+        pairs = zip(self._readers, self.caches, strict=True)
+        self._take([d.hidden(tokens, cache, at)[:, 0] for d, cache in pairs])
+
+    def _choose(self, hidden: list[torch.Tensor]) -> None:
+        """The next token of each sequence, out of the last hidden states (B, D) of the student, and perhaps (B, E) of
+        the teacher."""
+        logits = [F.linear(h, d.unembed) for h, d in zip(hidden, self.decoders, strict=True)]
+        mixed = logits[0]
+        if len(logits) == 2:
+            V = min(x.shape[-1] for x in logits)
+            log_q, log_p = (x[:, :V].float().log_softmax(-1) for x in logits)
+            mixed = torch.logaddexp(log_p + math.log(self.alpha), log_q + math.log1p(-self.alpha))
+        self.place.add_(1)
+        self.text.index_copy_(1, self.place, self.sampling.choose(mixed)[:, None])
+
+    def _captured(self, call: Callable[[], None]) -> Callable[[], None]:
+        """`call` as a graph, captured on first use. What trying it leaves in the caches is written again before it is
+        read."""
+        graphs: list[torch.cuda.CUDAGraph] = []
+
+        def replay() -> None:
+            if not graphs:
+                graphs.append(capture(call, lambda: (self.text, self.place))[0])
+            graphs[0].replay()
+
+        return replay
+
+
+def until_end(made: torch.Tensor, stop: int | None) -> torch.Tensor:
+    """Which tokens of (B, L) count: all up to the first end and that end. A sequence without one counts to where it was
+    cut off, and no end is put there: the model never said it."""
+    if stop is None:
+        return torch.ones_like(made, dtype=torch.bool)
+    ended = made == stop
+    return ended.cumsum(1) - ended.long() == 0

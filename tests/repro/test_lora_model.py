@@ -1,0 +1,134 @@
+"""Bases and arms: what is trained in each, attention that drops, the plateau, LionW against its formula."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from decoders import ids, tiny
+
+from repro.lab import hub
+from repro.lab.lora import layers, trained
+from repro.lab.optim import set_lr
+from repro.lora_forgetting.config import ATTENTION, Config, arm_config
+from repro.lora_forgetting.lion import LionW
+from repro.lora_forgetting.model import arm_of, at_plateau, drop_attention, first, is_base, lora, plateau, save_base
+
+torch.set_num_threads(1)
+
+
+def test_arms_train_what_they_say():
+    full = arm_of(Config(method="full"), tiny())
+    assert len(trained(full)) == len(list(tiny().parameters()))
+    frozen = arm_of(Config(method="full", embeddings=False), tiny())
+    assert not frozen.embed.weight.requires_grad and len(trained(frozen)) == len(trained(full)) - 1
+    low = arm_of(Config(method="lora", r=3, targets=ATTENTION), tiny())
+    assert len(layers(low)) == 6 and len(trained(low)) == 12
+    assert sum(p.numel() for p in trained(low)) == 3 * 3 * ((48 + 48) + 2 * (48 + 16) + (48 + 48))
+    assert {p.dtype for n, p in low.named_parameters() if p.dim() > 1} == {torch.float32}
+
+
+def test_alpha_is_twice_the_rank_unless_it_is_said():
+    assert lora(Config(r=4)).alpha == 8 and lora(Config(r=4)).scale == 2
+    assert lora(Config(r=4, alpha=2)).scale == 0.5
+    assert lora(Config(r=4, alpha=2, rslora=True)).scale == 1.0
+
+
+def test_a_base_made_here_begins_as_its_seed_says():
+    a, b, c = (first(Config(seed=s)) for s in (0, 0, 1))
+    assert torch.equal(a.embed.weight, b.embed.weight) and not torch.equal(a.embed.weight, c.embed.weight)
+    assert a.shape.vocab_size == 50 and a.shape.max_seq_len == 32
+
+
+def test_attention_drops_in_training_alone():
+    plain, x = tiny(), ids(2, 20)
+    for dropout in (0.0, 0.4):
+        decoder = tiny()
+        drop_attention(decoder, dropout)
+        assert {n for n, _ in decoder.named_parameters()} == {n for n, _ in plain.named_parameters()}
+        torch.testing.assert_close(decoder.eval()(x), plain(x), rtol=0, atol=1e-5)
+        off = (decoder.train()(x) - plain(x)).abs().max()
+        assert off < 1e-5 if dropout == 0 else off > 0.01
+
+
+def test_a_plateau_is_what_the_control_can_hardly_lower():
+    assert at_plateau(2.0, 1.981) and at_plateau(2.0, 2.1)
+    assert not at_plateau(2.0, 1.979)
+
+
+def test_a_base_is_kept_with_what_is_known_of_it(tmp_path):
+    assert not is_base("") and not is_base(str(tmp_path))
+    hub.save(tiny(), tmp_path / "hf")
+    assert not is_base(str(tmp_path / "hf"))
+    save_base(tiny(), tmp_path / "base", 2.5, 2.49)
+    assert is_base(str(tmp_path / "base")) and plateau(tmp_path / "base") == (2.5, 2.49)
+    torch.testing.assert_close(hub.load(tmp_path / "base")(ids(1, 9)), tiny()(ids(1, 9)), rtol=0, atol=1e-5)
+
+
+# LionW
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_lion_is_its_formula(decay, as_tensor):
+    g = torch.Generator().manual_seed(0)
+    p = [torch.nn.Parameter(torch.randn(4, 3, generator=g)), torch.nn.Parameter(torch.randn(5, generator=g))]
+    untouched = torch.nn.Parameter(torch.ones(2))
+    peak = 0.1
+    lion = LionW([*p, untouched], torch.tensor(peak) if as_tensor else peak, (0.9, 0.95), decay)
+    ours, moments = [q.detach().clone() for q in p], [torch.zeros_like(q) for q in p]
+    for lr in (0.05, 0.1, 0.02):
+        set_lr(lion, lr)
+        for i, q in enumerate(p):
+            q.grad = torch.randn(q.shape, generator=g)
+            update = (0.9 * moments[i] + 0.1 * q.grad).sign()
+            ours[i] = ours[i] * (1 - lr / peak * decay) - lr * update
+            moments[i] = 0.95 * moments[i] + 0.05 * q.grad
+        lion.step()
+        for q, expected in zip(p, ours, strict=True):
+            torch.testing.assert_close(q.detach(), expected, rtol=1e-5, atol=1e-6)
+    assert untouched.tolist() == [1.0, 1.0]
+
+
+def test_lion_goes_on_from_its_state():
+    def steps(lion, p, n, first=0):
+        for i in range(first, first + n):
+            p.grad = torch.full_like(p, (-1.0) ** (i % 3))
+            lion.step()
+
+    whole, parts = (torch.nn.Parameter(torch.zeros(3)) for _ in range(2))
+    one, two = LionW([whole], 0.1, weight_decay=0.5), LionW([parts], 0.1, weight_decay=0.5)
+    steps(one, whole, 5)
+    steps(two, parts, 2)
+    three = LionW([parts], 0.7)
+    three.load_state_dict(two.state_dict())
+    steps(three, parts, 3, 2)
+    assert torch.equal(whole, parts)
+
+
+# arms
+
+
+def test_an_arm_changes_fields_of_its_run():
+    config = Config(seed=5)
+    name, arm = arm_config(config, "x r=4 lr=0.002 targets=q_proj+v_proj optimizer=lionw embeddings=false")
+    expected = replace(
+        config, r=4, lr=0.002, targets=("q_proj", "v_proj"), optimizer="lionw", embeddings=False
+    )  # fmt: skip
+    assert (name, arm) == ("x", expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x rank=4", "arm 'x rank=4': an arm has no field rank"),
+        ("x seed=1", "an arm has no field seed"),
+        ("x r=four", "arm 'x r=four': four is no value of r"),
+        ("x optimizer=sgd", "sgd is no value of optimizer"),
+        ("x rslora=maybe", "maybe is no value of rslora"),
+    ],
+)
+def test_what_an_arm_cannot_change(text, message):
+    with pytest.raises(ValueError, match=message):
+        arm_config(Config(), text)

@@ -1,0 +1,330 @@
+"""A base, its control and arms in one run: restarts, ranks, schedules, what is told and what is not."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from decoders import tiny
+
+from repro.lab import hub, tokenizers
+from repro.lab.distributed import World
+from repro.lab.lora import layers
+from repro.lab.recipe import Command
+from repro.lora_forgetting import data, eval, figures
+from repro.lora_forgetting.config import RECIPES, Config
+from repro.lora_forgetting.data import load
+from repro.lora_forgetting.model import arm_of, save_base
+from repro.lora_forgetting.sandbox import refusal
+from repro.lora_forgetting.train import learning_rate, load_run, make_state, stages, train, trapezoid
+
+torch.set_num_threads(1)
+ROOT = Path(__file__).parents[2]
+ALONE = World(0, 1, torch.device("cpu"))
+SMALL = Config(
+    symbols=8, d_model=32, n_layers=1, n_heads=2, d_ff=40, seq_len=16, batch_size=8, base_steps=12, base_lr=1e-2,
+    control_steps=4, steps=5, r=2, arms=("full-lr0.01 method=full lr=0.01", "lora-r2-lr0.03 lr=0.03"), log_every=2,
+    measure=("loss", "spectrum"),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(data, "POOL", 256)
+    monkeypatch.setattr(data, "HELD_OUT", 64)
+
+
+def run(out: Path, config: Config = SMALL, minutes: float = float("inf")):
+    return train(Command("tiny", config, out, minutes), ALONE)
+
+
+def record(out: Path) -> dict:
+    return json.loads((out / "record.json").read_text())
+
+
+def test_stages_follow_each_other():
+    found = stages(SMALL)
+    assert [(s.name, s.on_source, s.begins, s.ends) for s in found] == [
+        ("base", True, 0, 12), ("control", True, 12, 16), ("full-lr0.01", False, 16, 21),
+        ("lora-r2-lr0.03", False, 21, 26),
+    ]  # fmt: skip
+    assert found[1].config.lr == pytest.approx(SMALL.base_lr / 3) and found[2].config.method == "full"
+    with pytest.raises(ValueError, match="set --control-steps"):
+        stages(replace(SMALL, control_steps=0))
+
+
+def test_a_trapezoid_has_its_own_cool_down():
+    short, long = ([trapezoid(i, peak=1.0, warmup=4, total=n) for i in range(n)] for n in (20, 40))
+    assert short[:4] == [0.25, 0.5, 0.75, 1.0] and short[4:16] == [1.0] * 12
+    assert short[16:] == pytest.approx([1.0, 0.75, 0.5, 0.25])
+    assert long[16:20] == [1.0] * 4 and long[-1] == pytest.approx(1 / 8)  # not read off the shorter run
+    cosine = replace(SMALL, schedule="cosine", steps=100, lr=1.0)
+    assert learning_rate(cosine, 9) == 1.0 and learning_rate(cosine, 99) == pytest.approx(0.01, abs=0.001)
+
+
+def test_it_learns_and_forgets_and_says_so(tmp_path):
+    config = replace(
+        SMALL, base_steps=300, control_steps=40, steps=60, batch_size=16,
+        arms=(*SMALL.arms, "wd method=full lr=0.01 weight_decay=1", "drop method=full lr=0.01 attention_dropout=0.3"),
+    )  # fmt: skip
+    run(tmp_path / "a", config)
+    found = record(tmp_path / "a")
+    m = found["metrics"]
+    assert found["done"] and m["at_plateau"] == 1 and "Markov language A" in found["data"]
+    assert m["base_nats"] < math.log(8) and m["full-lr0.01_target_nats"] < m["lora-r2-lr0.03_target_nats"]
+    assert m["full-lr0.01_forgot_nats"] > 0.2 and m["lora-r2-lr0.03_forgot_nats"] > 0.05
+    assert m["full-lr0.01_rank_mlp"] > 2 and "lora-r2-lr0.03_rank_mlp" not in m
+    assert m["lora-r2-lr0.03_change"] > 0
+    assert len({m[f"{arm}_target_nats"] for arm in ("full-lr0.01", "wd", "drop")}) == 3
+    assert found["figures"] == ["tiny-s0-fronts.png"] and (tmp_path / "a/tiny-s0-fronts.png").stat().st_size < 200_000
+    said = json.loads((tmp_path / "a/arms.json").read_text())
+    bases = {found["source_base_nats"] for name, found in said.items() if name != "base"}
+    assert len(bases) == 1  # every arm began at the same base
+    optimum = load(config, torch.device("cpu")).source.optimum_nats
+    assert m["base_nats"] - optimum == pytest.approx(bases.pop(), abs=1e-5)
+
+
+def test_forgetting_of_a_base_that_still_learns_is_not_told(tmp_path, capsys):
+    run(tmp_path / "a")
+    m = record(tmp_path / "a")["metrics"]
+    assert m["at_plateau"] == 0 and m["base_nats_before_control"] > 1.01 * m["base_nats"]
+    assert not [name for name in m if "forgot" in name or "source" in name]
+    assert "full-lr0.01_target_nats" in m and record(tmp_path / "a")["figures"] == []
+    assert "the base is at no plateau" in capsys.readouterr().err
+
+
+def test_what_is_told_of_an_arm():
+    found = {"target_nats": 1.0, "source_nats": 3.0, "source_base_nats": 2.0, "x_nats": 5.0, "x_base_nats": 4.5,
+             "source_accuracy": 0.3, "hellaswag": 0.3, "rank_mlp": 4.0}  # fmt: skip
+    assert eval.told(found, True) == {
+        "target_nats": 1.0, "source_accuracy": 0.3, "hellaswag": 0.3, "rank_mlp": 4.0, "forgot_nats": 1.0,
+        "forgot_x_nats": 0.5,
+    }  # fmt: skip
+    assert eval.told(found, False) == {"target_nats": 1.0, "rank_mlp": 4.0}
+
+
+def weights(state) -> torch.Tensor:
+    return torch.cat([p.detach().double().flatten() for p in state.model.parameters()])
+
+
+def test_stopped_and_resumed_is_bitwise_the_same(tmp_path):
+    """Whichever stage it is stopped in, and at their borders."""
+    config = replace(SMALL, base_steps=4, control_steps=2, steps=3)
+    whole = run(tmp_path / "whole", config)
+    for _ in range(40):
+        state = run(tmp_path / "cut", config, minutes=0.0)
+        if record(tmp_path / "cut")["done"]:
+            break
+    assert len(record(tmp_path / "cut")["segments"]) == 12
+    assert torch.equal(weights(state), weights(whole))
+    assert record(tmp_path / "cut")["metrics"] == record(tmp_path / "whole")["metrics"]
+    assert (tmp_path / "cut/arms.json").read_text() == (tmp_path / "whole/arms.json").read_text()
+    assert run(tmp_path / "whole", config) is None  # done
+
+
+def test_every_arm_begins_at_the_base_whatever_came_before(tmp_path):
+    run(tmp_path / "a")
+    run(tmp_path / "b", replace(SMALL, arms=SMALL.arms[::-1]))
+    one, two = (json.loads((tmp_path / name / "arms.json").read_text()) for name in "ab")
+    assert one == two and len(one) == 3
+
+
+def test_the_control_goes_on_with_the_data_and_arms_begin_anew(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "repro.lora_forgetting.train.batch_indices", lambda n, size, seed, step, device: seen.append(step) or rows
+    )
+    rows = torch.arange(8)
+    run(tmp_path / "a")
+    assert seen == [*range(16), *range(5), *range(5)]
+
+
+def test_micro_batches_are_one_batch(tmp_path):
+    one, many = run(tmp_path / "one"), run(tmp_path / "many", replace(SMALL, accum=4))
+    torch.testing.assert_close(weights(many), weights(one), rtol=1e-3, atol=1e-4)
+
+
+def test_two_ranks_are_one_process(tmp_path):
+    config = replace(SMALL, r=16, arms=("lora-r2-lr0.03 r=2 lr=0.03",), base_steps=4, steps=3)  # --r is torchrun's
+    program = "from repro.lora_forgetting import data, train; data.POOL, data.HELD_OUT = 256, 64; train.main()"
+    (tmp_path / "program.py").write_text(program)
+    changed = {k: v for k, v in vars(config).items() if v != vars(Config())[k]}
+    given = []
+    for name, value in changed.items():
+        given += [f"--{name.replace('_', '-')}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "program.py", "smoke", *given]
+    ended = subprocess.run(
+        [sys.executable, *launch, "--out", "two"], cwd=tmp_path, text=True, timeout=180, capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    one = run(tmp_path / "one", config)
+    saved = torch.load(tmp_path / "two/last.pt", weights_only=True)["model"]
+    for name, value in one.model.state_dict().items():
+        torch.testing.assert_close(saved[name], value, rtol=1e-4, atol=1e-5)
+    alone, two = record(tmp_path / "one")["metrics"], record(tmp_path / "two")["metrics"]
+    assert two == pytest.approx(alone, rel=1e-3, abs=1e-4)
+
+
+def test_the_last_arm_of_a_run_is_read_back(tmp_path, capsys):
+    state = run(tmp_path / "a")
+    config, decoder, base = load_run(tmp_path / "a")
+    assert config.method == "lora" and layers(decoder) and not layers(base)
+    assert torch.equal(torch.cat([p.detach().double().flatten() for p in decoder.parameters()]), weights(state))
+    eval.main([str(tmp_path / "a")])
+    told = json.loads(capsys.readouterr().out)
+    kept = json.loads((tmp_path / "a/arms.json").read_text())["lora-r2-lr0.03"]
+    assert told == pytest.approx({k: v for k, v in kept.items() if k in told}, abs=1e-5)
+    with pytest.raises(SystemExit, match="holds no run that can be read"):
+        eval.main([str(tmp_path)])
+
+
+def test_weight_decay_is_for_matrices_of_what_is_trained():
+    config = replace(SMALL, weight_decay=0.3, method="full")
+    decayed, plain = make_state(config, tiny(), ALONE).optimizer.param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+    low = make_state(replace(config, method="lora"), arm_of(replace(config, method="lora"), tiny()), ALONE)
+    assert len(low.optimizer.param_groups) == 1 and len(low.optimizer.param_groups[0]["params"]) == 24
+
+
+def test_what_moved_is_the_adapters_alone():
+    base, low = tiny(), arm_of(replace(SMALL, method="lora"), tiny())
+    assert eval.spectrum(low, base) == {"change": 0.0}
+    layer = layers(low)["blocks.1.ffn.down"]
+    torch.nn.init.normal_(layer.lora_B)
+    whole = sum(p.double().square().sum() for n, p in base.named_parameters() if n.startswith("blocks") and p.dim() > 1)
+    expected = layer.change().norm() / whole.sqrt()
+    assert eval.spectrum(low, base)["change"] == pytest.approx(float(expected), rel=1e-5)
+    moved = tiny()
+    with torch.no_grad():
+        moved.blocks[1].ffn.down.weight += layer.change()
+    found = eval.spectrum(moved, base)
+    assert found["change"] == pytest.approx(float(expected), rel=1e-4) and found["rank_mlp"] <= 2
+
+
+def test_fronts_hold_what_nothing_beats():
+    points = [(1.0, 5.0), (2.0, 4.0), (2.0, 3.0), (3.0, 3.5), (4.0, 1.0)]
+    assert figures.front(points) == [(1.0, 5.0), (2.0, 3.0), (4.0, 1.0)]
+
+
+# a checkpoint and text
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
+    for split, documents in (("train", 60), ("val", 6)):
+        (tmp_path / "text" / split).mkdir(parents=True)
+        for i in range(documents):
+            words = " ".join(f"{split} {i * j % 17} squares to {(i * j % 17) ** 2};" for j in range(12))
+            (tmp_path / "text" / split / f"{i}.txt").write_text(words)
+    base = tmp_path / "checkpoint"
+    hub.save(tiny(vocab_size=257), base)
+    (base / "tokenizer.json").write_text(tokenizers.of_bytes().raw.to_str())
+    for name, row in (
+        ("hellaswag_val", {"query": "1 squares to", "choices": ["1", "7"], "gold": 0}),
+        ("arc_challenge", {"query": "2 squares to", "choices": ["4", "5"], "gold": 0}),
+        ("winogrande", {"context_options": ["3 is", "4 is"], "continuation": "odd", "gold": 0}),
+    ):
+        lines = bytes(3 * (json.dumps(row) + "\n"), "utf-8")
+        (tmp_path / f"{name}.jsonl.bz2").write_bytes(bz2.compress(lines))
+    return Config(
+        domain="text", base=str(base), source=str(tmp_path / "text"), target="permuted", text_mb=0.2, seq_len=24,
+        batch_size=4, base_steps=3, control_steps=2, steps=2, r=2, evals=str(tmp_path), eval_windows=4, samples=3,
+        prompts=2, measure=("loss", "choices", "spectrum", "diversity"), log_every=1,
+    )  # fmt: skip
+
+
+def test_a_checkpoint_is_healed_and_taught(tmp_path, text, monkeypatch):
+    monkeypatch.setattr(eval, "_PROMPT", 8)
+    monkeypatch.setattr(eval, "_NEW", 6)
+    healing = replace(text, arms=())
+    run(tmp_path / "base", healing)
+    healed = str(tmp_path / "base/base")
+    m = record(tmp_path / "base")["metrics"]
+    assert set(m) == {"base_nats_before_control", "base_nats", "at_plateau"}
+    decoder = hub.load(Path(healed))
+    save_base(decoder, Path(healed), m["base_nats"], m["base_nats"])  # as if it were at a plateau
+    for precision in ("fp32", "bf16"):
+        arm = replace(text, base=healed, base_steps=0, control_steps=0, precision=precision)
+        run(tmp_path / precision, arm)
+        found = record(tmp_path / precision)
+        m = found["metrics"]
+        assert "tokens permuted" in found["data"] and found["segments"][0]["to_step"] == 2
+        assert {"target_nats", "target_bits_per_byte", "forgot_nats", "source_accuracy", "hellaswag", "change",
+                "samples_distinct_2", "samples_unique", "at_plateau"} <= set(m)  # fmt: skip
+        assert m["target_bits_per_byte"] == pytest.approx(m["target_nats"] / math.log(2), rel=0.05)
+        assert 0 <= m["source_accuracy"] <= 1
+
+
+def test_answers_and_programs_are_scored(tmp_path, text, monkeypatch):
+    if refusal():
+        pytest.skip(refusal())
+    for name, value in (("_ANSWER", 4), ("_PROGRAM", 4)):
+        monkeypatch.setattr(eval, name, value)
+    sum_ = {"question": "1?", "answer": "#### 1"}
+    program = {
+        "task_id": "x", "prompt": 'def f():\n    """One."""\n', "entry_point": "f",
+        "canonical_solution": "    return 1\n", "test": "def check(f):\n assert f() == 1\n",
+    }  # fmt: skip
+    for name, row in (("gsm8k_train", sum_), ("gsm8k_test", sum_), ("humaneval", program)):
+        (tmp_path / f"{name}.jsonl.bz2").write_bytes(bz2.compress(json.dumps(row).encode()))
+    domains, decoder = load(text, torch.device("cpu")), tiny(vocab_size=257, max_seq_len=128)
+    found = eval.measure(replace(text, measure=("gsm8k", "code")), decoder, decoder, domains)
+    assert set(found) == {
+        "gsm8k_exact_match", "gsm8k_exact_match_se", "gsm8k_exact_match_flexible", "gsm8k_exact_match_flexible_se",
+        "humaneval_pass_at_1", "humaneval_pass_at_1_se",
+    }  # fmt: skip
+    assert found["humaneval_pass_at_1"] == 0  # of a random decoder
+    right = [["\n    return 1\n"] * 3]
+    monkeypatch.setattr(eval, "complete", lambda *args, **more: right)
+    assert eval.measure(replace(text, measure=("code",)), decoder, decoder, domains)["humaneval_pass_at_1"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base": "nowhere"}, "there is no base at 'nowhere'"),
+        ({"control_steps": 0}, "without a control"),
+        ({"arms": ("x rank=2",)}, "an arm has no field rank"),
+        ({"source": "nowhere"}, "there is no text at 'nowhere'"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(tmp_path, text, changes, message):
+    with pytest.raises(SystemExit, match=message) as caught:
+        run(tmp_path / "x", replace(text, **changes))
+    assert "\n" not in str(caught.value) and not (tmp_path / "x").exists()
+
+
+# what a step costs
+
+
+def test_what_a_step_costs_is_measured(tmp_path, monkeypatch):
+    pytest.importorskip("peft")
+    pytest.importorskip("transformers")
+    from repro.lab.transformer import Shape
+    from repro.lora_forgetting import cost
+
+    monkeypatch.setattr(cost, "SHAPE_125M", Shape(64, 32, 1, 4, 2, 48, 16))
+    monkeypatch.setattr(cost.Size, "__init__", _small(cost.Size, cost.SHAPE_125M))
+    monkeypatch.setattr(cost, "timed", lambda call, seconds: (call(), (1.0, 2.0))[1])
+    run(tmp_path / "cost", RECIPES["gpu-cost"].config)
+    m = record(tmp_path / "cost")["metrics"]
+    known = ("peer_full", "peer_lora", "peer_full_small", "peer_lora_small", "ours_full", "ours_lora")
+    assert set(m) == {f"{what}_{case}" for what in ("ms", "peak_gib") for case in known}
+
+
+def _small(kind, shape):
+    def make(self, of=shape, batch=2, seq_len=8):
+        for name, value in (("shape", of), ("batch", batch), ("seq_len", seq_len)):
+            object.__setattr__(self, name, value)
+
+    return make
