@@ -145,11 +145,12 @@ def test_it_learns(tmp_path):
 
 
 def test_what_is_never_trained_is_kept_in_half_the_memory(tmp_path):
-    """In bf16 a frozen decoder's matrices are bf16, what is trained is fp32, and decoding is in fp32 all the same."""
+    """With precision bf16 that is: a frozen decoder's matrices but those that LoRA is added to. Decoding is in fp32."""
     state = run(tmp_path / "a", replace(TINY, decoder="random", precision="bf16", arms=("main", "r0")))
     decoder = state.model.arm("main").decoder
-    assert decoder.embed.weight.dtype == decoder.blocks[0].attn.qkv.weight.dtype == torch.bfloat16
-    assert decoder.blocks[0].attn.qkv.lora_A.dtype == decoder.norm.weight.dtype == torch.float32
+    block = decoder.blocks[0]
+    assert decoder.embed.weight.dtype == block.ffn.down.weight.dtype == torch.bfloat16
+    assert block.attn.qkv.weight.dtype == block.attn.qkv.lora_A.dtype == decoder.norm.weight.dtype == torch.float32
     assert state.model.arm("r0").decoder.embed.weight is decoder.embed.weight
     assert Recogniser(state.model.arm("main"), 1, 8, 4, dtype=torch.float32).cache.slots[0][0].dtype == torch.float32
 
