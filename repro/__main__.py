@@ -63,8 +63,9 @@ def _show() -> None:
         print("No paper can be run yet: repro/<paper>/ holds none.")
     for name, paper in found.items():
         print(name)
+        width = max(map(len, paper["recipes"]))
         for recipe, about in paper["recipes"].items():
-            print(f"  {recipe:18} {about['minutes']:>9,.0f} min on {about['hardware']}: {about['says']}")
+            print(f"  {recipe:{width}} {about['minutes']:>9,.0f} min on {about['hardware']}: {about['says']}")
         counts = Counter(paper["verdicts"].values())
         print("  claims: " + (", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())) or "none judged"))
 

@@ -158,8 +158,9 @@ def make_decoder(config: Config, vocabulary: Vocabulary) -> Decoder:
     else:
         decoder = hub.load(Path(config.decoder).expanduser())
     if config.precision == "bf16" and config.decoder != "small" and not config.full:
-        for p in decoder.parameters():  # what is never trained needs no fp32 copy and no cast at each step
-            p.data = p.data.bfloat16() if p.dim() > 1 else p.data
+        # what never changes needs no fp32 copy and no cast at each step; to attention LoRA is added: bf16 would hide it
+        for name, p in decoder.named_parameters():
+            p.data = p.data.bfloat16() if p.dim() > 1 and ".attn." not in name else p.data
     return decoder
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from heard import BOS, EOS, V, sounds, speech_llm
 
+from repro.lab import lora
 from repro.speech_llama.decoding import Recogniser, beam
 
 torch.set_num_threads(1)
@@ -180,3 +181,16 @@ def test_what_does_not_fit_is_refused():
         said(model, audio, counts, batch=4)
     with pytest.raises(ValueError, match="exceed the decoder's 256"):
         Recogniser(model, 1, 300, MOST)
+
+
+def test_lora_is_added_in_fp32():
+    """To matrices kept in bf16, whose spacing it may be less than."""
+    model = speech_llm()
+    layers = lora.layers(model.decoder)
+    for layer in layers.values():
+        layer.weight.data = layer.weight.data.bfloat16()
+    ready = Recogniser(model, 1, 8, MOST, dtype=torch.float32).decoder
+    assert len(layers) == 4 and not lora.layers(ready)
+    for name, layer in layers.items():
+        assert torch.equal(ready.get_submodule(name).weight, layer.weight.float() + layer.change())
+        assert layer.weight.dtype == torch.bfloat16  # the model itself is as it was
