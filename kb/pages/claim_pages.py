@@ -109,12 +109,19 @@ def _row(row: Result) -> str:
 
 def _measured(row: Result) -> str:
     numbers = measured(row)
-    waiting = missing(row)
-    if waiting.startswith("kb run "):
-        waiting = ", ".join(f"<code>{escape(command)}</code>" for command in waiting.split(", "))
-    facts = [("setting", escape(row.ours)), ("data", escape("; ".join(row.data))), ("to run", waiting)]
-    lines = [f"<span><i>{name}</i> {told}</span>" for name, told in facts if told]
+    facts = [("setting", escape(row.ours)), ("data", escape("; ".join(row.data))), ("to run", _waiting(missing(row)))]
+    lines = [f'<div class="kb-claims__fact"><i>{name}</i> {told}</div>' for name, told in facts if told]
     return " ".join([*([f"<b>{escape(numbers)}</b>"] if numbers else []), *lines]) or "–"
+
+
+def _waiting(commands: str) -> str:
+    """What is still to be run; of many commands the first, and the others behind a click."""
+    if not commands.startswith("kb run "):
+        return commands
+    first, *others = (f"<code>{escape(command)}</code>" for command in commands.split(", "))
+    if len(others) < 3:
+        return ", ".join([first, *others])
+    return f'{first} <details class="kb-more"><summary>and {len(others)} more</summary>{", ".join(others)}</details>'
 
 
 def _chip(verdict: str, before: str = "") -> str:

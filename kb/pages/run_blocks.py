@@ -12,6 +12,7 @@ from kb.pages.plot import label, plot
 from kb.results import Record
 
 _OPEN = 3  # blocks that are open where there are no more of them
+_FEW = 24  # numbers of a run that are shown without a click
 
 
 def figure_uri(record: Record, figure: Path) -> str:
@@ -91,7 +92,12 @@ def _metrics(records: list[Record]) -> str:
         + "</tr>"
         for name in names
     ]
-    return _table("kb-metrics", f"<th>metric</th>{head}", rows)
+    table = _table("kb-metrics", f"<th>metric</th>{head}", rows)
+    return (
+        table
+        if len(names) <= _FEW
+        else f'<details class="kb-more"><summary>{len(names)} numbers</summary>{table}</details>'
+    )
 
 
 def _metric(record: Record, name: str) -> str:

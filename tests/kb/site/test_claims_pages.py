@@ -93,6 +93,19 @@ def test_a_run_tells_where_its_numbers_come_from(tmp_path: Path, make_vault: Mak
         assert told in html, told
 
 
+def test_many_commands_and_many_numbers_take_a_click(tmp_path: Path, make_vault: MakeVault) -> None:
+    root = make_vault(tmp_path, NOTES)
+    rows = [claim("T-1", tier="scale", recipes=[f"gpu-{n}" for n in range(k)]) for k in (3, 4)]
+    numbers = {f"n{n}": float(n) for n in range(25)}
+    write(root, claims=rows, records=[record(metrics=numbers), record(recipe="few", metrics={"n0": 1.0})])
+    html = section(shown(root))
+    commands = [f"<code>kb run toy gpu-{n}</code>" for n in range(4)]
+    assert f"<i>to run</i> {', '.join(commands[:3])}</div>" in html
+    folded = f'<details class="kb-more"><summary>and 3 more</summary>{", ".join(commands[1:])}</details>'
+    assert f"<i>to run</i> {commands[0]} {folded}</div>" in html
+    assert html.count("<summary>25 numbers</summary>") == 1 and html.count('<table class="kb-metrics">') == 2
+
+
 def test_several_seeds_share_a_plot(tmp_path: Path, make_vault: MakeVault) -> None:
     root = make_vault(tmp_path, NOTES)
     write(root, claims=ROWS, records=runs(code(root)))
