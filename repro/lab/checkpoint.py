@@ -52,6 +52,7 @@ def _is_sharded(state: TrainState) -> bool:
 def load(state: TrainState, path: Path) -> None:
     """Bring `state` to what `path` holds; a missing or extra part is an error, never skipped."""
     parts = torch.load(path, map_location="cpu", weights_only=True)
+    rates = [group["lr"] for group in state.optimizer.param_groups]
     if ("ema" in parts) != (state.ema is not None):
         raise ValueError(f"{path}: the checkpoint and the recipe disagree about EMA; name another folder")
     if _is_sharded(state):
@@ -63,6 +64,9 @@ def load(state: TrainState, path: Path) -> None:
     else:
         state.model.load_state_dict(parts["model"])
         state.optimizer.load_state_dict(parts["optimizer"])
+    for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
+        if isinstance(rate, torch.Tensor):  # what was loaded lies on the CPU, where a captured graph would not read it
+            group["lr"] = rate.fill_(float(group["lr"]))
     if state.ema is not None:
         state.ema.load_state_dict(parts["ema"])
     state.step = parts["step"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from decoders import ids, tiny
 
-from repro.lab import hub
+from repro.lab import checkpoint, hub
 from repro.lab.distributed import World
 from repro.lab.transformer import KERNELS, attention
 from repro.mobilellm.config import Config
@@ -85,3 +85,20 @@ def test_logits_are_those_of_transformers(tmp_path):
     with torch.no_grad():
         got, expected = ours.cuda()(ids(2, 40).cuda()), theirs(ids(2, 40).cuda()).logits
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+def test_a_captured_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path):
+    """Its learning rate too, which the graph reads from the device."""
+    world, config = World(0, 1, torch.device("cuda")), replace(SMALL, compile=True)
+
+    def take(state, steps):
+        step = Step(config, Repeated(config), state, world)
+        return [step(i, torch.arange(8 * i, 8 * i + 8, device="cuda") % 32)[0].item() for i in steps]
+
+    whole = take(make_state(config, world), range(20))
+    state = make_state(config, world)
+    first = take(state, range(8))
+    checkpoint.save(state, tmp_path / "last.pt")
+    again = make_state(config, world)
+    checkpoint.load(again, tmp_path / "last.pt")
+    assert first + take(again, range(8, 20)) == pytest.approx(whole, rel=1e-6)

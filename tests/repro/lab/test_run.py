@@ -214,6 +214,18 @@ def test_checkpoints_are_saved_on_the_way(tmp_path):
     assert kept == [False, False, True, True, True, True]
 
 
+def test_a_rate_that_a_graph_reads_stays_where_it_is(tmp_path):
+    def made(lr: float) -> checkpoint.TrainState:
+        model = torch.nn.Linear(2, 2)
+        return checkpoint.TrainState(model, torch.optim.Adam(model.parameters(), lr=torch.tensor(lr)))
+
+    checkpoint.save(made(0.25), tmp_path / "last.pt")
+    state = made(1.0)
+    rate = state.optimizer.param_groups[0]["lr"]
+    checkpoint.load(state, tmp_path / "last.pt")
+    assert state.optimizer.param_groups[0]["lr"] is rate and rate.item() == 0.25
+
+
 def test_a_line_that_was_cut_off_does_not_swallow_the_next(tmp_path):
     run = Run("toy", Command("toy", Config(), tmp_path, 1), World(0, 1, torch.device("cpu")))
     state = toy.make(Config())
