@@ -17,12 +17,13 @@ from tyro.conf import Positional
 
 from repro.lab import documents, lm_eval
 from repro.lab.corpus import Corpus
+from repro.lab.ending import ended_well
 from repro.lab.provenance import processor
 from repro.lab.quantize import quantized
 from repro.lab.speed import decode_speed
 from repro.lab.tokenizers import Tokenizer
 from repro.lab.transformer import Decoder
-from repro.mobilellm.checkpoints import ended_well, is_run, open_checkpoint, settings
+from repro.mobilellm.checkpoints import is_run, open_checkpoint, settings
 from repro.mobilellm.data import CACHE
 
 _PROMPT, _NEW = 128, 256  # tokens that --speed reads and makes, or what the decoder has room for

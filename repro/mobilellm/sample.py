@@ -15,10 +15,11 @@ import torch.nn.functional as F
 import tyro
 from tyro.conf import Positional
 
+from repro.lab.ending import ended_well
 from repro.lab.generate import Sampling
 from repro.lab.tokenizers import Tokenizer
 from repro.lab.transformer import Cache, Decoder
-from repro.mobilellm.checkpoints import ended_well, open_checkpoint
+from repro.mobilellm.checkpoints import open_checkpoint
 
 _START, _END = "<|im_start|>", "<|im_end|>"  # ChatML: what stands around a turn
 _MOST = 2048  # tokens of a conversation, where the decoder has as many places

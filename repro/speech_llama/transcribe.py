@@ -7,10 +7,9 @@ verification the decoder has agreed to them since.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ import torch
 import tyro
 from tyro.conf import Positional
 
+from repro.lab.ending import ended_well
 from repro.lab.provenance import processor
 from repro.speech_llama import audio
 from repro.speech_llama.config import Config, arm
@@ -132,7 +132,7 @@ def main(args: Sequence[str] | None = None) -> None:
     asked = tyro.cli(
         Options, args=args, prog="python -m repro.speech_llama.transcribe", description="Transcribe recordings."
     )
-    _ended_well(lambda: _work(asked))
+    ended_well(lambda: _work(asked))
 
 
 def _work(asked: Options) -> None:
@@ -170,21 +170,6 @@ def _transcribe(asked: Options, path: Path, wave: Any, listener: Listener) -> No
 
 def _marked(piece: str, head: int) -> str:
     return f"{_UNDERLINED}{piece}{_PLAIN}" if head > 1 and sys.stdout.isatty() else piece
-
-
-def _ended_well(work: Callable[[], None]) -> None:
-    """A ValueError is one line and exit code 2, a reader who has seen enough (`| head -1`) no error to speak of."""
-    try:
-        try:
-            work()
-        finally:
-            sys.stdout.flush()
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 if __name__ == "__main__":
