@@ -38,7 +38,7 @@ from repro.speech_llama.prompting import SpeechLLM
 from repro.speech_llama.system import System, stages
 from repro.speech_llama.train import Step, make_state
 from repro.speech_llama.utterances import Utterance
-from repro.speech_llama.vocabulary import Units
+from repro.speech_llama.vocabulary import Listed
 
 DEVICE = torch.device("cuda")
 B, FRAMES, TOKENS = 32, (600, 1600), (20, 60)
@@ -66,9 +66,9 @@ def random_speech(n: int = 8 * B) -> data.Speech:
     heard = features.Speech(
         levels.to(DEVICE), (frames.cumsum(0) - frames).to(DEVICE), frames.to(DEVICE), texts, spoken, "random"
     )
-    units = Units("words", tuple(map(str, range(VOCAB - 2))))
+    units = Listed("words", tuple(map(str, range(VOCAB - 2))))
     split = data.Split(heard, heard.rows("train"), units, units)
-    return data.Speech("random", Units("words", ("a",)), units, split, split)
+    return data.Speech("random", Listed("words", ("a",)), units, split, split)
 
 
 def measured(case: str, call: Callable[[int], Any], audio_s: float, seconds: float) -> None:

@@ -64,7 +64,8 @@ def test_stages_follow_one_another_and_none_is_in_vain():
     assert names(replace(TINY, arms=("plain_r0", "main"))) == [
         ("lm-copy", 0, 2), ("lm-plain", 2, 4), ("ctc", 4, 6), ("plain_r0", 6, 8), ("main", 8, 10),
     ]  # fmt: skip
-    assert names(replace(TINY, decoder="random", arms=("random",))) == [("random", 0, 2)]
+    assert names(replace(TINY, decoder="random", arms=("random",))) == [("random", 0, 4)]  # and CTC's
+    assert names(replace(TINY, alone=True))[1:] == [("ctc", 2, 4), ("ctc-alone", 4, 6), ("main", 6, 8)]
 
 
 def test_every_stage_trains_its_own_and_nothing_else():
@@ -130,7 +131,7 @@ def test_it_writes_a_record_with_the_numbers_of_every_arm(tmp_path):
     assert metrics["utterances_latent4"] == 6 and metrics["tokens_per_call_latent4"] >= 1
     assert metrics["gain"] == pytest.approx(metrics["wer_ctc"] - metrics["wer"], abs=1e-5)
     assert {"text_loss_nats_copy", "copy_loss_nats_plain"} <= set(metrics)
-    assert found["curve"]["step"] == list(range(16))
+    assert found["curve"]["step"] == list(range(18))
 
 
 def test_it_learns(tmp_path):
