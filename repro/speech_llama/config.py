@@ -175,7 +175,8 @@ PAPER = Config(
     data="mls:data/mls", units="subwords", decoder="data/llama-7b", n_layers=32, d_model=4096, n_heads=32,
     n_kv_heads=32, d_ff=11_008, stride=8, encoder_layers=18, d_encoder=512, encoder_heads=8, d_encoder_ff=2048,
     kernel=11, dropout=0.1, stack=1, lora_r=8, ctc_steps=150_000, steps=150_000, batch_size=128, accum=8,
-    ctc_lr=1e-3, lr=1e-3, warmup=0.13, time_masks=4, mel_masks=2, precision="bf16", compile=True, test_utterances=100_000, log_every=1000,
+    ctc_lr=1e-3, lr=1e-3, warmup=0.13, time_masks=4, mel_masks=2, precision="bf16", compile=True,
+    test_utterances=100_000, log_every=1000,
 )  # fmt: skip
 PAPER_MTP = replace(
     PAPER, decoder="data/mobilellm-125m", n_layers=30, d_model=576, n_heads=9, n_kv_heads=3, d_ff=1536, full=True,

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,17 @@ def test_it_writes_a_record_with_the_numbers_of_every_arm(tmp_path):
     assert metrics["gain"] == pytest.approx(metrics["wer_ctc"] - metrics["wer"], abs=1e-5)
     assert {"text_loss_nats_copy", "copy_loss_nats_plain"} <= set(metrics)
     assert found["curve"]["step"] == list(range(18))
+
+
+def test_every_stage_is_compiled_and_not_given_up(tmp_path, monkeypatch):
+    """Versions of a block that earlier stages made do not count towards the limit at which Dynamo runs eager."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    torch.compiler.reset()
+    arms = ("r0", "main", "r16", "r32", "stack4", "latent4")
+    with torch._dynamo.config.patch(recompile_limit=6, fail_on_recompile_limit_hit=True):
+        run(tmp_path / "a", replace(TINY, arms=arms, compile=True))
+    torch.compiler.reset()
+    assert record(tmp_path / "a")["done"]
 
 
 def test_it_learns(tmp_path):
