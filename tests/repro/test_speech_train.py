@@ -21,7 +21,7 @@ from repro.speech_llama.config import Config
 from repro.speech_llama.data import Batches, load
 from repro.speech_llama.decoding import Recogniser
 from repro.speech_llama.system import System, stages
-from repro.speech_llama.train import make_state, train
+from repro.speech_llama.train import Step, make_state, train
 
 pytest.importorskip("jiwer", reason="word error rates need it")
 torch.set_num_threads(1)
@@ -142,10 +142,22 @@ def test_every_stage_is_compiled_and_not_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     torch.compiler.reset()
     arms = ("r0", "main", "r16", "r32", "stack4", "latent4")
-    with torch._dynamo.config.patch(recompile_limit=6, fail_on_recompile_limit_hit=True):
+    with torch._dynamo.config.patch(recompile_limit=4, fail_on_recompile_limit_hit=True):
         run(tmp_path / "a", replace(TINY, arms=arms, compile=True))
     torch.compiler.reset()
     assert record(tmp_path / "a")["done"]
+
+
+def test_reading_is_captured_once_and_listening_once_a_width(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+    config = replace(TINY, compile=True)
+    speech = load(config, ALONE.device)
+    state = make_state(config, speech, ALONE)
+    for stage, graphs in zip(stages(config), (1, 0, 2), strict=True):
+        take = Step(config, stage, speech, state, ALONE)
+        for width in (320, 384):
+            take(stage.begin, torch.arange(4), width)
+        assert len(take.takes) == graphs, stage.name
 
 
 def test_it_learns(tmp_path):
