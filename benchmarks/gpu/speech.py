@@ -285,7 +285,13 @@ def peer_decoding(batch: int) -> None:
     audio, encoder_s = timed(encode)
     bos = llama.get_input_embeddings()(torch.full((batch, 1), VOCAB - 2, device=DEVICE))
     inputs = torch.cat((audio.to(bos.dtype), bos), 1)
-    more = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": False, "use_cache": True, "cache_implementation": "static"}
+    more = {
+        "max_new_tokens": NEW,
+        "min_new_tokens": NEW,
+        "do_sample": False,
+        "use_cache": True,
+        "cache_implementation": "static",
+    }
     mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=DEVICE)
     made, took = timed(lambda: llama.generate(inputs_embeds=inputs, attention_mask=mask, pad_token_id=0, **more), 3)
     assert made.shape[1] == NEW

@@ -290,7 +290,9 @@ def test_a_recording_is_heard_as_training_heard_it(spoken, monkeypatch, capsys):
     model = transcribe.open_run(spoken / "out")
     audio_of = model.speech.audio
     monkeypatch.setattr(transcribe, "open_run", lambda *given: model)
-    monkeypatch.setattr(model.speech, "audio", lambda x, frames: heard.append(x[:, : int(frames)]) or audio_of(x, frames))
+    monkeypatch.setattr(
+        model.speech, "audio", lambda x, frames: heard.append(x[:, : int(frames)]) or audio_of(x, frames)
+    )
     transcribe.main([str(spoken / "a.wav"), "--run", str(spoken / "out"), "--seconds"])
     assert len(heard) == 4 and torch.equal(heard[0], heard[2])  # twice
     torch.testing.assert_close(features.from_bytes(features.to_bytes(heard[0])), heard[0], rtol=0, atol=1e-5)
