@@ -4,6 +4,7 @@ under torchrun."""
 from __future__ import annotations
 
 import copy
+import gc
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -31,6 +32,7 @@ from repro.lora_forgetting.data import Domain, Domains
 from repro.lora_forgetting.lion import LionW
 
 COOLDOWN = 0.2  # the last part of a trapezoid, as in the paper
+_CAPTURED = 8  # micro-batches at most: a longer step hides the launches of its kernels itself, and its graph is huge
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,17 @@ class Stage:
     def ends(self) -> int:
         return self.begins + self.config.steps
 
+    @property
+    def tokens(self) -> int:
+        return self.config.steps * self.config.batch_size * self.config.seq_len
+
 
 def stages(config: Config) -> list[Stage]:
     """What a run does, in its order: the base and its control, unless a base is there already, then each arm."""
     parts: list[tuple[str, Config, bool]] = []
-    if not model.is_base(config.base):
+    if config.trusted and (config.domain != "text" or config.base_steps or config.control_steps):
+        raise ValueError("--trusted is for a checkpoint as it is: --domain text --base-steps 0 --control-steps 0")
+    if not config.trusted and not model.is_base(config.base):
         if config.control_steps < 1:
             raise ValueError("without a control nothing tells whether the base is at a plateau; set --control-steps")
         of_base = replace(config, method="full", optimizer="adamw", weight_decay=0.01, attention_dropout=0.0)
@@ -99,28 +107,38 @@ def make_state(config: Config, decoder: Decoder, w: World) -> TrainState:
 
 
 class Step:
-    """One step of a stage on the rows it is given, all of it on the device, so that it can be compiled and captured."""
+    """One step of a stage on the rows it is given; all of it but fetching their tokens can be compiled and captured."""
 
     def __init__(self, config: Config, domain: Domain, state: TrainState, w: World) -> None:
         self.config, self.domain, self.state, self.world = config, domain, state, w
         if config.compile:
             state.model.compile()
         self.net: nn.Module = DDP(state.model) if w.size > 1 else state.model
-        self.take = captured(self.run, state, w) if config.compile else self.run
+        self.take = captured(self.run, state, w) if config.compile and config.accum <= _CAPTURED else self.run
 
     def __call__(self, step: int, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Take step `step` of the stage; the mean loss in nats and the norm of the gradient, on the device."""
         set_lr(self.state.optimizer, learning_rate(self.config, step))
-        return self.take(rows)
+        return self.take(self.domain.take(rows).to(self.world.device))
 
-    def run(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return optimize(self.state, self.net, self.loss, rows.chunk(self.config.accum), self.world, clip=1.0)
+    def run(self, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return optimize(self.state, self.net, self.loss, tokens.chunk(self.config.accum), self.world, clip=1.0)
 
-    def loss(self, net: nn.Module, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens = self.domain.take(rows)
-        with torch.autocast(rows.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+    def loss(self, net: nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             total, count = net(tokens)
         return total, count
+
+
+def release(config: Config) -> None:
+    """Let go of a stage's compiled code and of its graph, once the step that held them is gone. Of one function Dynamo
+    keeps eight versions, for all stages together, and runs what exceeds them uncompiled; and a step and its graph refer
+    to each other, so that the graph's memory waits for the collector."""
+    if config.compile:
+        torch.compiler.reset()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 class Experiment:
@@ -129,9 +147,23 @@ class Experiment:
     def __init__(self, config: Config, domains: Domains, run: Run) -> None:
         self.config, self.domains, self.run = config, domains, run
         self.stages = stages(config)
-        self.base = Path(config.base) if model.is_base(config.base) else run.folder / "base"
-        self.trained = run.folder / "trained"  # the base before the control
+        self.is_given = config.trusted or model.is_base(config.base)
+        self.base = Path(config.base) if self.is_given else run.folder / "base"
         self.results = eval.Results(run.folder / "arms.json")
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        """A control tells of arms that are as long as itself."""
+        if self.config.trusted:
+            return
+        of_control = [stage.tokens for stage in self.stages if stage.name == "control"]
+        known = of_control[0] if of_control else model.control_of(self.base).tokens
+        for stage in self.stages:
+            if not stage.on_source and stage.tokens > known:
+                raise ValueError(
+                    f"{stage.name} trains on {stage.tokens:,} tokens and the base's control on {known:,}, which tells "
+                    "nothing of a longer arm; make the base with more --control-steps, or take fewer --steps"
+                )
 
     @property
     def total(self) -> int:
@@ -142,15 +174,36 @@ class Experiment:
 
     def begin(self, stage: Stage) -> TrainState:
         """A state as the stage finds it."""
-        torch.manual_seed(stage.config.seed)
         if not stage.on_source:
-            return make_state(stage.config, model.arm_of(stage.config, hub.load(self.base)), self.world)
-        healed = stage.name == "control" and self.trained.is_dir()
-        decoder = hub.load(self.trained) if healed else model.first(stage.config)
-        state = make_state(stage.config, decoder, self.world)
-        if stage.name == "control" and self.world.is_main:
-            self.results.keep("base", {"source_nats": self._source_nats(stage, copy.deepcopy(decoder).eval())})
-        return state
+            self._measure_base()
+        torch.manual_seed(stage.config.seed)
+        decoder = self._on_source(stage) if stage.on_source else model.arm_of(stage.config, hub.load(self.base))
+        return make_state(stage.config, decoder, self.world)
+
+    def _on_source(self, stage: Stage) -> Decoder:
+        """What the base is made of; the control begins at the base, which is kept, so that arms begin there too."""
+        if stage.name == "control" and (self.base / "config.json").is_file():
+            return hub.load(self.base)
+        decoder = model.first(stage.config)
+        if stage.name == "control":
+            self._keep_base(decoder)
+        return decoder
+
+    def _keep_base(self, decoder: Decoder) -> None:
+        if self.world.is_main:
+            if self.domains.tokenizer is not None:
+                text = self.domains.tokenizer.raw.to_str().encode()
+                write_whole(self.base / "tokenizer.json", lambda file: file.write(text))
+            hub.save(decoder, self.base)
+
+    def _measure_base(self) -> None:
+        """Once a run: all that is asked for where the run has made the base, or trusts it, else what its arms' losses
+        are compared with."""
+        if self.world.is_main and "base" not in self.results:
+            known = model.is_base(self.config.base)
+            asked = replace(self.config, measure=("loss",)) if known else self.config
+            base = hub.load(self.base).to(self.world.device).eval()
+            self.results.keep("base", eval.measure(asked, base, None, self.domains))
 
     def _source_nats(self, stage: Stage, decoder: Decoder) -> float:
         """The loss itself, whatever the optimum."""
@@ -163,22 +216,27 @@ class Experiment:
     def end(self, stage: Stage, state: TrainState) -> None:
         """Keep what the stage made; the main rank does, the others wait."""
         assert isinstance(state.model, TokenLoss)
-        # a copy is not compiled: what measures it reads texts of all lengths
-        decoder = copy.deepcopy(state.model.decoder).requires_grad_(False).eval()
-        if self.world.is_main and stage.name == "base":
-            hub.save(decoder, self.trained)
-        elif self.world.is_main and stage.name == "control":
-            model.save_base(decoder, self.base, self.results["base"]["source_nats"], self._source_nats(stage, decoder))
-            self._keep_tokenizer()
+        if stage.name == "base":
+            self._keep_base(state.model.decoder)
         elif self.world.is_main:
-            base = hub.load(self.base).to(self.world.device).eval()
-            self.results.keep(stage.name, eval.measure(stage.config, decoder, base, self.domains))
+            # a copy is not compiled: what measures it reads texts of all lengths
+            decoder = copy.deepcopy(state.model.decoder).requires_grad_(False).eval()
+            if stage.name == "control":
+                self._end_control(stage, decoder)
+            else:
+                self.results.keep(stage.name, eval.measure(stage.config, decoder, hub.load(self.base), self.domains))
         self.world.wait()
 
-    def _keep_tokenizer(self) -> None:
-        if self.domains.tokenizer is not None:
-            text = self.domains.tokenizer.raw.to_str().encode()
-            write_whole(self.base / "tokenizer.json", lambda file: file.write(text))
+    def _end_control(self, stage: Stage, decoder: Decoder) -> None:
+        base = hub.load(self.base).to(self.world.device).eval()
+        before, after = (self._source_nats(stage, each) for each in (base, decoder))
+        model.keep_control(self.base, model.Control(before, after, stage.tokens))
+        self._measure_base()
+
+    @property
+    def control(self) -> model.Control | None:
+        """None of a base that is trusted."""
+        return None if self.config.trusted else model.control_of(self.base)
 
 
 def reached(folder: Path) -> int:
@@ -205,24 +263,29 @@ def train(asked: Command[Config], w: World) -> TrainState | None:
         run.say(f"{run.folder} holds this run, finished; remove it to run again")
         return None
     stage = experiment.at(max(0, reached(run.folder) - 1))
-    state, take = experiment.begin(stage), None
+    state = experiment.begin(stage)
+    take: Step | None = None
     for step in run.steps(state, experiment.total):
         if step == stage.ends:
-            stage, take = experiment.at(step), None
+            stage = experiment.at(step)
             fresh = experiment.begin(stage)
             state.model, state.optimizer = fresh.model, fresh.optimizer
         domain = domains.source if stage.on_source else domains.target
         take = take or Step(stage.config, domain, state, w)
         at, c = step - stage.begins, stage.config
         seen = config.base_steps if stage.name == "control" else 0
-        rows = batch_indices(domain.n, c.batch_size, c.seed, seen + at, str(w.device))
+        rows = batch_indices(domain.n, c.batch_size, c.seed, seen + at, domain.rows_on)
         loss, norm = take(at, my_share(rows, w.rank, w.size))
         if at % c.log_every == 0 or step + 1 == stage.ends:
             run.log(step, loss_nats=loss, grad_norm=norm)
         if step + 1 == stage.ends:
+            take = None
+            del loss, norm  # they are the graph's
+            release(c)
             experiment.end(stage, state)
+            release(c)
     if not run.stopped and w.is_main:
-        eval.finish(run, config, experiment.results, model.plateau(experiment.base))
+        eval.finish(run, config, experiment.results, experiment.control)
     w.wait()
     return state
 
@@ -240,7 +303,7 @@ def load_run(folder: Path) -> tuple[Config, Decoder, Decoder]:
         raise ValueError(f"{folder} holds no run that can be read: {error}") from None
     if not record["done"] or not whole.arms:
         raise ValueError(f"{folder} holds no finished run that has an arm")
-    base = Path(whole.base) if model.is_base(whole.base) else folder / "base"
+    base = Path(whole.base) if whole.trusted or model.is_base(whole.base) else folder / "base"
     config = arm_config(whole, whole.arms[-1])[1]
     net = TokenLoss(model.arm_of(config, hub.load(base)))
     net.load_state_dict(saved)
