@@ -18,7 +18,8 @@ from repro.lab.transformer import Decoder, Shape
 from repro.lora_forgetting import model
 from repro.lora_forgetting.config import Config
 from repro.lora_forgetting.data import Domain
-from repro.lora_forgetting.train import Step, make_state
+from repro.lora_forgetting.experiment import make_state
+from repro.lora_forgetting.train import Step
 
 SHAPE_125M = Shape(32_000, 576, 30, 9, 3, 1536, 2048)
 RANK = 16

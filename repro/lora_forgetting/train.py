@@ -3,11 +3,10 @@ under torchrun."""
 
 from __future__ import annotations
 
-import copy
 import gc
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,57 +19,17 @@ from repro.lab.capture import captured
 from repro.lab.checkpoint import TrainState
 from repro.lab.data import batch_indices, my_share
 from repro.lab.distributed import World, world
-from repro.lab.files import write_whole
-from repro.lab.lora import trained
-from repro.lab.optim import adamw, decayed, lr_on, optimize, set_lr, warmup_cosine
+from repro.lab.optim import optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
 from repro.lab.transformer import Decoder, TokenLoss
 from repro.lora_forgetting import data, eval, model
 from repro.lora_forgetting.config import RECIPES, Config, arm_config
-from repro.lora_forgetting.data import Domain, Domains
-from repro.lora_forgetting.lion import LionW
+from repro.lora_forgetting.data import Domain
+from repro.lora_forgetting.experiment import Experiment
 
 COOLDOWN = 0.2  # the last part of a trapezoid, as in the paper
 _CAPTURED = 8  # micro-batches at most: a longer step hides the launches of its kernels itself, and its graph is huge
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a run: what it is called, its own settings, what it trains on, and the step at which it begins."""
-
-    name: str
-    config: Config
-    on_source: bool
-    begins: int
-
-    @property
-    def ends(self) -> int:
-        return self.begins + self.config.steps
-
-    @property
-    def tokens(self) -> int:
-        return self.config.steps * self.config.batch_size * self.config.seq_len
-
-
-def stages(config: Config) -> list[Stage]:
-    """What a run does, in its order: the base and its control, unless a base is there already, then each arm."""
-    parts: list[tuple[str, Config, bool]] = []
-    if config.trusted and (config.domain != "text" or config.base_steps or config.control_steps):
-        raise ValueError("--trusted is for a checkpoint as it is: --domain text --base-steps 0 --control-steps 0")
-    if not config.trusted and not model.is_base(config.base):
-        if config.control_steps < 1:
-            raise ValueError("without a control nothing tells whether the base is at a plateau; set --control-steps")
-        of_base = replace(config, method="full", optimizer="adamw", weight_decay=0.01, attention_dropout=0.0)
-        base = replace(of_base, steps=config.base_steps, lr=config.base_lr)
-        control = replace(of_base, steps=config.control_steps, lr=config.base_lr / 3)
-        parts = [("base", base, True), ("control", control, True)]
-    parts += [(*arm_config(config, text), False) for text in config.arms]
-    found, at = [], 0
-    for name, own, on_source in (part for part in parts if part[1].steps):
-        found.append(Stage(name, own, on_source, at))
-        at = found[-1].ends
-    return found
 
 
 def learning_rate(config: Config, step: int) -> float:
@@ -85,15 +44,6 @@ def trapezoid(step: int, *, peak: float, warmup: int, total: int) -> float:
     """Linear warm-up to `peak`, constant, and over the last fifth of the steps linearly towards zero."""
     down = max(1, round(COOLDOWN * total))
     return peak * min(1.0, (step + 1) / warmup, (total - step) / down)
-
-
-def make_state(config: Config, decoder: Decoder, w: World) -> TrainState:
-    """A decoder with its loss, and the optimizer of what is trained of it. On a GPU the learning rate is a tensor that
-    a captured graph can read."""
-    net = TokenLoss(decoder.to(w.device)).train()
-    if config.optimizer == "lionw":
-        return TrainState(net, LionW(decayed(trained(net), config.weight_decay), lr_on(w.device, config.lr)))
-    return TrainState(net, adamw(trained(net), config.lr, config.weight_decay))
 
 
 class Step:
@@ -129,104 +79,6 @@ def release(config: Config) -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-class Experiment:
-    """The stages of a run over one state: what begins each of them, and what is kept at its end."""
-
-    def __init__(self, config: Config, domains: Domains, run: Run) -> None:
-        self.config, self.domains, self.run = config, domains, run
-        self.stages = stages(config)
-        self.is_given = config.trusted or model.is_base(config.base)
-        self.base = Path(config.base) if self.is_given else run.folder / "base"
-        self.results = eval.Results(run.folder / "arms.json")
-        self._check_lengths()
-
-    def _check_lengths(self) -> None:
-        """A control tells of arms that are as long as itself."""
-        if self.config.trusted:
-            return
-        of_control = [stage.tokens for stage in self.stages if stage.name == "control"]
-        known = of_control[0] if of_control else model.control_of(self.base).tokens
-        for stage in self.stages:
-            if not stage.on_source and stage.tokens > known:
-                raise ValueError(
-                    f"{stage.name} trains on {stage.tokens:,} tokens and the base's control on {known:,}, which tells "
-                    "nothing of a longer arm; make the base with more --control-steps, or take fewer --steps"
-                )
-
-    @property
-    def total(self) -> int:
-        return self.stages[-1].ends
-
-    def at(self, step: int) -> Stage:
-        return next(stage for stage in self.stages if step < stage.ends)
-
-    def begin(self, stage: Stage) -> TrainState:
-        """A state as the stage finds it."""
-        if not stage.on_source:
-            self._measure_base()
-        torch.manual_seed(stage.config.seed)
-        decoder = self._on_source(stage) if stage.on_source else model.arm_of(stage.config, hub.load(self.base))
-        return make_state(stage.config, decoder, self.world)
-
-    def _on_source(self, stage: Stage) -> Decoder:
-        """What the base is made of; the control begins at the base, which is kept, so that arms begin there too."""
-        if stage.name == "control" and (self.base / "config.json").is_file():
-            return hub.load(self.base)
-        decoder = model.first(stage.config)
-        if stage.name == "control":
-            self._keep_base(decoder)
-        return decoder
-
-    def _keep_base(self, decoder: Decoder) -> None:
-        if self.world.is_main:
-            if self.domains.tokenizer is not None:
-                text = self.domains.tokenizer.raw.to_str().encode()
-                write_whole(self.base / "tokenizer.json", lambda file: file.write(text))
-            hub.save(decoder, self.base)
-
-    def _measure_base(self) -> None:
-        """Once a run: all that is asked for where the run has made the base, or trusts it, else what its arms' losses
-        are compared with."""
-        if self.world.is_main and "base" not in self.results:
-            known = model.is_base(self.config.base)
-            asked = replace(self.config, measure=("loss",)) if known else self.config
-            base = hub.load(self.base).to(self.world.device).eval()
-            self.results.keep("base", eval.measure(asked, base, None, self.domains))
-
-    def _source_nats(self, stage: Stage, decoder: Decoder) -> float:
-        """The loss itself, whatever the optimum."""
-        return eval.held_out(stage.config, decoder, self.domains.source) + self.domains.source.optimum_nats
-
-    @property
-    def world(self) -> World:
-        return self.run.world
-
-    def end(self, stage: Stage, state: TrainState) -> None:
-        """Keep what the stage made; the main rank does, the others wait."""
-        assert isinstance(state.model, TokenLoss)
-        if stage.name == "base":
-            self._keep_base(state.model.decoder)
-        elif self.world.is_main:
-            # a copy is not compiled: what measures it reads texts of all lengths
-            decoder = copy.deepcopy(state.model.decoder).requires_grad_(False).eval()
-            if stage.name == "control":
-                self._end_control(stage, decoder)
-            else:
-                self.results.keep(stage.name, eval.measure(stage.config, decoder, hub.load(self.base), self.domains))
-        self.world.wait()
-
-    def _end_control(self, stage: Stage, decoder: Decoder) -> None:
-        base = hub.load(self.base).to(self.world.device).eval()
-        before, after = (self._source_nats(stage, each) for each in (base, decoder))
-        model.keep_control(self.base, model.Control(before, after, stage.tokens))
-        self._measure_base()
-
-    @property
-    def control(self) -> model.Control | None:
-        """None of a base that is trusted."""
-        return None if self.config.trusted else model.control_of(self.base)
 
 
 def reached(folder: Path) -> int:

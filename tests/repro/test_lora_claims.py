@@ -14,7 +14,7 @@ from repro.lab.hub import shape_of
 from repro.lab.lora import adapt, trained
 from repro.lab.transformer import Decoder
 from repro.lora_forgetting import claims
-from repro.lora_forgetting.claims import CLAIMS, ahead
+from repro.lora_forgetting.claims import CLAIMS
 from repro.lora_forgetting.config import (
     FULL_LRS,
     GPU_FULL_LRS,
@@ -30,8 +30,9 @@ from repro.lora_forgetting.config import (
     regimes,
     smoke_arms,
 )
+from repro.lora_forgetting.effects import ahead, closed
+from repro.lora_forgetting.experiment import stages
 from repro.lora_forgetting.model import lora
-from repro.lora_forgetting.train import stages
 
 HOME = Path(claims.__file__).parent
 BY_ID = {claim.id: claim for claim in CLAIMS}
@@ -233,8 +234,8 @@ def test_ten_times_is_three_to_thirty(full, low, holds):
 
 
 def test_a_gap_that_is_not_there_is_not_closed():
-    assert claims.closed(0.2, 0.02) == pytest.approx(0.08) and claims.closed(0.2, 0.15) < 0
-    assert claims.closed(-0.01, -0.5) < 0 and claims.closed(1e-9, -0.5) == 1e-9
+    assert closed(0.2, 0.02) == pytest.approx(0.08) and closed(0.2, 0.15) < 0
+    assert closed(-0.01, -0.5) < 0 and closed(1e-9, -0.5) == 1e-9
 
 
 def gpu(points: dict[tuple[str, str], list[tuple[float, float]]]) -> dict[str, dict[str, float]]:

@@ -14,8 +14,9 @@ from repro.lab.transformer import Shape
 from repro.lora_forgetting.config import Config
 from repro.lora_forgetting.cost import Size, ours, timed
 from repro.lora_forgetting.data import Domain
+from repro.lora_forgetting.experiment import Experiment, make_state
 from repro.lora_forgetting.model import arm_of, first
-from repro.lora_forgetting.train import Experiment, Step, make_state, train
+from repro.lora_forgetting.train import Step, train
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 SMALL = Config(symbols=62, d_model=128, n_layers=3, n_heads=4, d_ff=256, seq_len=128, batch_size=8, r=8, lr=1e-2,

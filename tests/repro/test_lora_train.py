@@ -25,9 +25,10 @@ from repro.lora_forgetting import data, eval, figures, model
 from repro.lora_forgetting import train as train_module
 from repro.lora_forgetting.config import RECIPES, Config
 from repro.lora_forgetting.data import load
+from repro.lora_forgetting.experiment import make_state, stages
 from repro.lora_forgetting.model import arm_of
 from repro.lora_forgetting.sandbox import refusal
-from repro.lora_forgetting.train import learning_rate, load_run, make_state, stages, train, trapezoid
+from repro.lora_forgetting.train import learning_rate, load_run, train, trapezoid
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
