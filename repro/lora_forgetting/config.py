@@ -338,7 +338,7 @@ RECIPES: dict[str, Recipe[Config]] = {
     ),
     "gpu-base": Recipe(
         "SmolLM2-135M-Instruct (Q4_1) healed on English text, then trained on it once more, which should change its "
-        "loss by less than 1 %: the base of every gpu- arm; keep it in " + HEALED.rpartition("/")[0], _H100, 5, _BASE,
+        "loss by less than 1 %: the base of every gpu- arm; keep it in " + HEALED.rpartition("/")[0], _H100, 6, _BASE,
     ),
     **_gpu(),
     "gpu-cost": Recipe(

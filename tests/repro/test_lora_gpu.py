@@ -71,30 +71,28 @@ def test_dropout_and_micro_batches_are_captured():
     assert found.isfinite().all() and found[-1] < found[0] - 0.05
 
 
-def test_many_arms_in_one_run_are_all_compiled(tmp_path):
-    """More shapes of a block than Dynamo keeps, each a stage; what a stage leaves on the GPU is not more at the last
-    than at the first."""
-    ranks = "".join(f"{r} " for r in range(2, 14)).split()
-    config = replace(SMALL, arms=tuple(f"r{r} r={r}" for r in ranks), compile=True, base_steps=4, control_steps=4,
-                     steps=3, precision="bf16")  # fmt: skip
-    held = []
-    end = Experiment.end
+def test_many_arms_in_one_run_are_all_compiled(tmp_path, monkeypatch):
+    """More versions of a block than Dynamo may keep here, one stage after another; and a stage leaves nothing on the
+    GPU: the last holds what the first arm held."""
+    config = replace(
+        SMALL, n_layers=2, arms=("r2 r=2", "r3 r=3", "r4 r=4"), compile=True, base_steps=3, control_steps=3, steps=3
+    )
+    held, end = [], Experiment.end
 
     def watched(self, stage, state):
         end(self, stage, state)
         torch.cuda.empty_cache()
         held.append(torch.cuda.memory_reserved())
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Experiment, "end", watched)
+    monkeypatch.setattr(Experiment, "end", watched)
+    with torch._dynamo.config.patch(recompile_limit=4):
         train(Command("tiny", config, tmp_path / "run", float("inf")), World(0, 1, torch.device("cuda")))
-    assert len(held) == 2 + len(ranks) and held[-1] <= held[3] + (8 << 20)
+    assert len(held) == 5 and held[4] <= held[2] + (4 << 20)
 
 
 def test_what_a_step_takes_counts_its_activations():
     """They lie in the graph's own pool, where nothing is allocated any more."""
-    size = Size(Shape(512, 256, 4, 4, 2, 512, 512), 16, 512)
-    step = ours(size, "full")
+    step = ours(Size(Shape(512, 256, 4, 4, 2, 512, 512), 16, 512), "full")
     step()
-    logits = 16 * 512 * 256 * 2  # bytes of one block's stream in bf16
-    assert timed(step, 0.1)[1] * 2**30 > torch.cuda.memory_allocated() + 20 * logits
+    stream = 16 * 512 * 256 * 2  # bytes of one of the many that are kept for the gradient
+    assert timed(step, 0.1)[1] * 2**30 > torch.cuda.memory_allocated() + 20 * stream

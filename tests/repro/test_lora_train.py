@@ -122,6 +122,8 @@ def test_arms_begin_at_the_base_before_the_control(tmp_path):
     said = json.loads((tmp_path / "a/arms.json").read_text())
     assert said["x"] == pytest.approx(said["base"] | {"change": 0.0}, abs=1e-6)
     m = record(tmp_path / "a")["metrics"]
+    optimum = load(SMALL, ALONE.device).source.optimum_nats
+    assert m["base_source_nats"] + optimum == pytest.approx(m["control_before_nats"], abs=1e-5)
     assert abs(m["control_after_nats"] - m["control_before_nats"]) > 0.1
 
 
