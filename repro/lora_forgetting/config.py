@@ -321,8 +321,8 @@ def _paper() -> dict[str, Recipe[Config]]:
             full = name == "full"
             memory = "81 GB of weights, gradients and momentum" if full else "13.5 GB of frozen weights"
             found[f"paper-{regime}-{name}"] = Recipe(
-                f"Llama-2-7B, {cell.tokens / 1e9:.3g} G tokens of {cell.says}, as published; {memory}, and about 45 GB "
-                "while a step is taken; nobody has run it here",
+                f"Llama-2-7B, {cell.tokens / 1e9:.3g} G tokens of {cell.says}, the published settings on one GPU, "
+                f"on packed rows; {memory}, and about 45 GB while a step is taken; nobody has run it here",
                 "1 H200" if full else _H100,
                 round((6 if full else 4) * LLAMA * cell.tokens / 400e12 / 60, -1),
                 replace(cell.config, lr=cell.lrs[name], **changes),
