@@ -259,11 +259,12 @@ def _sampled(config: Config) -> Config:
 _PAPER = Config(
     domain="text", base="data/Llama-2-7b-hf", trusted=True, source="data/text", text_on_host=True, evals="data/evals",
     seq_len=4096, batch_size=192, accum=192, base_steps=0, control_steps=0, optimizer="lionw", dropout=0.05,
-    precision="bf16", frozen="bf16", compile=True, measure=("loss", "choices", "code"), questions=0, log_every=100,
+    precision="bf16", frozen="bf16", compile=True, measure=("loss", "choices", "spectrum", "code"), questions=0,
+    log_every=100,
 )  # fmt: skip
 PAPER_METHODS: dict[str, Mapping[str, Any]] = {"full": {"method": "full"}, **{f"r{r}": {"r": r} for r in GPU_RANKS}}
 LLAMA = 6.74e9  # parameters
-_LEARNT_MATH: tuple[Measure, ...] = ("loss", "choices", "gsm8k")
+_LEARNT_MATH: tuple[Measure, ...] = ("loss", "choices", "spectrum", "gsm8k")
 
 
 @dataclass(frozen=True)

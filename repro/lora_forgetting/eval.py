@@ -119,8 +119,8 @@ def _precision(config: Config, decoder: Decoder) -> torch.autocast:
 
 
 def plain(decoder: Decoder) -> Decoder:
-    """A copy to generate with: adapters merged."""
-    return lora.merged(decoder).requires_grad_(False)
+    """What to generate with: a copy in which adapters are merged, or the decoder itself."""
+    return lora.merged(decoder).requires_grad_(False) if lora.layers(decoder) else decoder
 
 
 def variety(config: Config, decoder: Decoder, domains: Domains) -> Metrics:

@@ -44,8 +44,11 @@ class Stage:
 def stages(config: Config) -> list[Stage]:
     """What a run does, in its order: the base and its control, unless a base is there already, then each arm."""
     parts: list[tuple[str, Config, bool]] = []
-    if config.trusted and (config.domain != "text" or config.base_steps or config.control_steps):
-        raise ValueError("--trusted is for a checkpoint as it is: --domain text --base-steps 0 --control-steps 0")
+    of_text = config.domain == "text" and config.base != "smollm2"  # which is rounded, and no folder
+    if config.trusted and not (of_text and config.base_steps == config.control_steps == 0):
+        raise ValueError(
+            "--trusted is for a checkpoint as it is: --domain text --base FOLDER --base-steps 0 --control-steps 0"
+        )
     if not config.trusted and not model.is_base(config.base):
         if config.control_steps < 1:
             raise ValueError("without a control nothing tells whether the base is at a plateau; set --control-steps")
@@ -76,8 +79,8 @@ class Experiment:
     def __init__(self, config: Config, domains: Domains, run: Run) -> None:
         self.config, self.domains, self.run = config, domains, run
         self.stages = stages(config)
-        self.is_given = config.trusted or model.is_base(config.base)
-        self.base = Path(config.base) if self.is_given else run.folder / "base"
+        is_there = config.trusted or model.is_base(config.base)
+        self.base = Path(config.base) if is_there else run.folder / "base"
         self.results = eval.Results(run.folder / "arms.json")
         self._check_lengths()
 

@@ -63,7 +63,10 @@ def test_stages_follow_each_other():
     assert found[1].config.lr == pytest.approx(SMALL.base_lr / 3) and found[2].config.method == "full"
     with pytest.raises(ValueError, match="set --control-steps"):
         stages(replace(SMALL, control_steps=0))
-    for odd in (SMALL, replace(SMALL, domain="text"), replace(SMALL, domain="text", base_steps=0)):
+    given = replace(SMALL, domain="text", base="folder")
+    for odd in (
+        SMALL, given, replace(given, base_steps=0), replace(given, base="smollm2", base_steps=0, control_steps=0)
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="--trusted is for a checkpoint as it is"):
             stages(replace(odd, trusted=True))
 
