@@ -21,6 +21,7 @@ from repro.lab import hub, tokenizers
 from repro.lab.distributed import World
 from repro.lab.lora import layers
 from repro.lab.recipe import Command
+from repro.lab.transformer import TokenLoss
 from repro.lora_forgetting import data, eval, figures, model
 from repro.lora_forgetting import train as train_module
 from repro.lora_forgetting.config import RECIPES, Config
@@ -173,6 +174,19 @@ def test_a_stage_leaves_nothing_compiled_behind(tmp_path, monkeypatch):
     finally:
         gc.enable()
     assert seen == [0, 0, 0, 0] and len(resets) == 8
+
+
+def test_every_stage_is_compiled_whatever_came_before(tmp_path, monkeypatch):
+    """Three ranks make more versions of a block than Dynamo may keep here; what exceeds them would run uncompiled."""
+    with_inductor = TokenLoss.compile
+    monkeypatch.setattr(TokenLoss, "compile", lambda self: with_inductor(self, backend="eager"))
+    config = replace(SMALL, compile=True, base_steps=2, control_steps=2, steps=2, n_layers=2, measure=("loss",),
+                     arms=("a r=2", "b r=3", "c r=4"))  # fmt: skip
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(recompile_limit=4, fail_on_recompile_limit_hit=True):
+        run(tmp_path / "a", config)
+    torch.compiler.reset()
+    assert record(tmp_path / "a")["done"]
 
 
 def test_a_step_of_many_micro_batches_is_not_captured(monkeypatch):
