@@ -164,12 +164,15 @@ def _target(config: Config, tokenizer: Tokenizer, device: torch.device) -> Token
 
 def _domain(config: Config, tokens: Tokens, device: torch.device) -> Domain:
     seq_len, n = config.seq_len, tokens.n_windows(config.seq_len)
-    held = min(config.eval_windows, tokens.n_windows(seq_len, "val"))
+    n_val = tokens.n_windows(seq_len, "val")
+    held = min(config.eval_windows, n_val)
     for split, found, least in (("train", n, config.batch_size), ("val", held, 1)):
         if found < least:
             raise ValueError(f"{tokens.name}: {found} sequences of {seq_len} tokens in {split} and {least} needed")
     place = tokens.train.device
-    held_out = tokens.windows(torch.arange(held, device=place), seq_len, "val").to(device)
+    # from all of it: the first are of one kind where the files of a folder are
+    rows = torch.arange(held, device=place) * n_val // max(1, held)
+    held_out = tokens.windows(rows, seq_len, "val").to(device)
     return Domain(
         tokens.name, n, lambda rows: tokens.windows(rows, seq_len), held_out, 0.0, tokens.bytes_per_token, str(place)
     )

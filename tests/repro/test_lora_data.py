@@ -110,6 +110,13 @@ def test_every_target_gives_sequences(texts, tmp_path, target):
         assert (python.target.held_out == found.target.held_out).float().mean() < 0.1
 
 
+def test_what_is_held_out_is_of_every_file(texts, tmp_path):
+    (tmp_path / "text/val/zz.txt").write_text("zz " * 400)
+    said = load(texts, CPU)
+    parts = [said.tokenizer.decode(row.tolist()) for row in said.source.held_out]
+    assert len(parts) == 5 and "val 0 squares" in parts[0] and "zz zz" in parts[-1]
+
+
 @pytest.mark.parametrize("on_host", [False, True])
 def test_rows_stand_where_the_tokens_do(texts, on_host):
     """On the meta device in place of a GPU: what is held out is there always, the tokens where they are left."""
