@@ -115,11 +115,6 @@ def test_forgetting_of_a_base_that_still_learns_is_not_told(tmp_path, capsys):
     assert "the base is at no plateau" in capsys.readouterr().err
 
 
-def test_a_control_that_wrecks_the_base_is_no_plateau():
-    assert model.Control(2.0, 1.99, 1).flat and model.Control(2.0, 2.01, 1).flat
-    assert not model.Control(2.0, 1.97, 1).flat and not model.Control(2.0, 2.03, 1).flat
-
-
 def test_arms_begin_at_the_base_before_the_control(tmp_path):
     """However much the control changes: with no step of their own they are that base."""
     run(tmp_path / "a", replace(SMALL, control_steps=30, base_lr=0.5, arms=("x method=full lr=0",)))
