@@ -71,7 +71,7 @@ def peers(size: Size, small: Size, compiled: bool) -> list[Case]:
     return [
         Case(f"{label}, {how}", one, _peer(one, method, compiled and how == "compiled"))
         for how in ("compiled", "eager")
-        for one in (size, small)
+        for one in ((size,) if how == "compiled" else (size, small))  # a compilation of either takes a minute
         for label, method in (("peft, LoRA", "lora"), ("transformers, full", "full"))
     ]
 
