@@ -157,7 +157,7 @@ _SMOKE = Config(full=True, n_tokens=4, lm_steps=500, steps=800)  # trained in fu
 # CMU AN4 with SmolLM2: 42 minutes of speech, 99 words; new voices in the test, hence the augmentation
 _AN4 = Config(
     data="an4:data/an4", units="chars", decoder="smollm2", stride=4, encoder_layers=12, d_encoder=256, encoder_heads=4,
-    d_encoder_ff=1024, dropout=0.1, stack=2, ctc_steps=6000, steps=4000, batch_size=32, ctc_lr=1e-3, lr=5e-4,
+    d_encoder_ff=1024, dropout=0.1, stack=2, ctc_steps=5000, steps=5000, batch_size=32, ctc_lr=1e-3, lr=5e-4,
     warmup=0.1, time_masks=4, mel_masks=2, speed=0.1, mel_warp=0.1, precision="bf16", compile=True, log_every=100,
 )  # fmt: skip
 _WIDTHS = {"s": (144, 576), "m": (256, 1024), "l": (384, 1536)}  # of an encoder and of its feed-forward part
@@ -196,7 +196,7 @@ RECIPES: dict[str, Recipe[Config]] = {
     ),
     "gpu-an4": Recipe(
         "Real speech: CTC on 42 minutes of AN4, then SmolLM2-135M with LoRA, and CTC alone for as many steps; word "
-        "error rates of both with intervals over speakers", _H100, 7, replace(_AN4, alone=True),
+        "error rates of both with intervals over speakers", _H100, 8, replace(_AN4, alone=True),
     ),
     "gpu-strides": Recipe(
         "AN4 at 80 to 960 ms an embedding: a rise of 10 to 40 % of the error rate is expected", _H100, 12,
