@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from repro.lab.recipe import Recipe
 
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP = ("gate_proj", "up_proj", "down_proj")
+Layer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ATTENTION: tuple[Layer, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP: tuple[Layer, ...] = ("gate_proj", "up_proj", "down_proj")
 Measure = Literal["loss", "choices", "spectrum", "diversity", "gsm8k", "code", "cost"]
 
 
@@ -68,7 +69,7 @@ class Config:
     """Rank of the adapters. torchrun takes --r for its own: there say --arms 'arm r=4'."""
     alpha: float = 0.0
     """Their scale times r; 0: twice the rank, the paper's choice."""
-    targets: tuple[str, ...] = ATTENTION + MLP
+    targets: tuple[Layer, ...] = ATTENTION + MLP
     """The linear layers that have them."""
     dropout: float = 0.0
     """On the way into A; 0.05 in the paper."""
@@ -112,16 +113,24 @@ class Config:
     """Of data, its order and initialisation."""
 
 
+# of the base, the texts, and what is held out of them: all arms of a run share these
+_OF_THE_RUN = frozenset(
+    ("domain", "base", "source", "others", "target", "text_mb", "symbols", "d_model", "n_layers", "n_heads", "d_ff",
+     "seq_len", "base_steps", "base_lr", "control_steps", "trusted", "text_on_host", "arms", "eval_windows", "seed")
+)  # fmt: skip
+
+
 def arm_config(config: Config, text: str) -> tuple[str, Config]:
     """The name of an arm and its settings: `lora-r4 r=4 lr=0.002 targets=q_proj+v_proj` changes three fields. A
-    ValueError in one line where there is no such field or value."""
+    ValueError in one line where there is no such field or value, or where the field is the whole run's."""
     name, *changes = text.split()
     kinds = get_type_hints(Config)
     found: dict[str, Any] = {}
     for change in changes:
         key, _, value = change.partition("=")
-        if key not in kinds or key in ("arms", "seed", "base", "domain"):
-            raise ValueError(f"arm '{text}': an arm has no field {key}")
+        if key not in kinds or key in _OF_THE_RUN:
+            of_run = f"; give --{key.replace('_', '-')} to the run" if key in kinds else ""
+            raise ValueError(f"arm '{text}': an arm has no field {key}{of_run}")
         try:
             found[key] = _read(kinds[key], value)
         except (ValueError, KeyError):
@@ -135,7 +144,9 @@ def _read(kind: Any, value: str) -> Any:
         return {"true": True, "false": False}[value]
     if get_origin(kind) is Literal:
         return {name: name for name in get_args(kind)}[value]
-    return tuple(value.split("+")) if get_origin(kind) is tuple else kind(value)
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], each) for each in value.split("+"))
+    return kind(value)
 
 
 # smoke: every method at each of its learning rates, then what is changed at one

@@ -124,9 +124,11 @@ def test_lion_goes_on_from_its_state():
 
 def test_an_arm_changes_fields_of_its_run():
     config = Config(seed=5)
-    name, arm = arm_config(config, "x r=4 lr=0.002 targets=q_proj+v_proj optimizer=lionw embeddings=false")
+    said = "x r=4 lr=0.002 targets=q_proj+v_proj optimizer=lionw embeddings=false measure=loss+spectrum"
+    name, arm = arm_config(config, said)
     expected = replace(
-        config, r=4, lr=0.002, targets=("q_proj", "v_proj"), optimizer="lionw", embeddings=False
+        config, r=4, lr=0.002, targets=("q_proj", "v_proj"), optimizer="lionw", embeddings=False,
+        measure=("loss", "spectrum"),
     )  # fmt: skip
     assert (name, arm) == ("x", expected)
 
@@ -135,7 +137,11 @@ def test_an_arm_changes_fields_of_its_run():
     ("text", "message"),
     [
         ("x rank=4", "arm 'x rank=4': an arm has no field rank"),
-        ("x seed=1", "an arm has no field seed"),
+        ("x seed=1", "an arm has no field seed; give --seed to the run"),
+        ("x target=permuted", "an arm has no field target; give --target to the run"),
+        ("x seq_len=64", "an arm has no field seq_len; give --seq-len to the run"),
+        ("x targets=q_proj+qkv", "q_proj\\+qkv is no value of targets"),
+        ("x measure=loss+spectra", "loss\\+spectra is no value of measure"),
         ("x r=four", "arm 'x r=four': four is no value of r"),
         ("x optimizer=sgd", "sgd is no value of optimizer"),
         ("x rslora=maybe", "maybe is no value of rslora"),
