@@ -123,7 +123,9 @@ _OF_THE_RUN = frozenset(
 def arm_config(config: Config, text: str) -> tuple[str, Config]:
     """The name of an arm and its settings: `lora-r4 r=4 lr=0.002 targets=q_proj+v_proj` changes three fields. A
     ValueError in one line where there is no such field or value, or where the field is the whole run's."""
-    name, *changes = text.split()
+    name, *changes = text.split() or [""]
+    if not name or name in ("base", "control") or [arm.split()[:1] for arm in config.arms].count([name]) > 1:
+        raise ValueError(f"arm '{text}': each needs a name of its own, other than base and control")
     kinds = get_type_hints(Config)
     found: dict[str, Any] = {}
     for change in changes:

@@ -150,3 +150,10 @@ def test_an_arm_changes_fields_of_its_run():
 def test_what_an_arm_cannot_change(text, message):
     with pytest.raises(ValueError, match=message):
         arm_config(Config(), text)
+
+
+@pytest.mark.parametrize("text", ["base r=4", "control", "twice r=4", " "])
+def test_an_arm_has_a_name_of_its_own(text):
+    """Its numbers are kept by it, beside those of the base."""
+    with pytest.raises(ValueError, match="each needs a name of its own, other than base and control"):
+        arm_config(Config(arms=("once", "twice", "twice lr=1")), text)
