@@ -183,7 +183,7 @@ _SMOKE = Config(arms=smoke_arms(), measure=("loss", "spectrum"), log_every=25, c
 _LONG = 600  # steps of the longest arm, and so of the control
 _BASE = Config(
     domain="text", base="smollm2", source="data/text", seq_len=1024, batch_size=32, base_steps=900, base_lr=2e-4,
-    control_steps=_LONG, arms=(), steps=300, precision="bf16", compile=True, measure=("loss", "choices", "diversity"),
+    control_steps=_LONG, arms=(), steps=300, precision="bf16", compile=True, measure=("loss", "choices"),
     others=("data/evals/wikitext2_valid.txt.bz2", "data/evals/tinyshakespeare.txt.bz2"), log_every=20,
 )  # fmt: skip
 HEALED = "out/lora_forgetting-gpu-base-s0/base"
@@ -251,6 +251,10 @@ def _gpu() -> dict[str, Recipe[Config]]:
         },
         "code-lion-full": ("full finetuning with LionW", replace(full, optimizer="lionw", lr=2e-5)),
         "code-lion-r64": ("LoRA of rank 64 with LionW", replace(low, optimizer="lionw", lr=2e-4)),
+        "code-base-samples": (
+            "nothing learnt in one step at a rate of 0, and 50 samples each of HumanEval's prompts",
+            _sampled(replace(full, lr=0.0, steps=1)),
+        ),
         "code-full-samples": ("full finetuning, and 50 samples each of HumanEval's prompts", _sampled(full)),
         "code-r64-samples": ("LoRA of rank 64, and 50 samples each of HumanEval's prompts", _sampled(low)),
     }  # fmt: skip
