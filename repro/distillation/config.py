@@ -10,8 +10,9 @@ from repro.lab.recipe import Recipe
 
 @dataclass(frozen=True)
 class Config:
-    task: Literal["digits", "arithmetic", "text"] = "text"
-    """digits: Hinton's experiments on scikit-learn's digits; arithmetic: sums that are made up; text: any folder."""
+    task: Literal["digits", "arithmetic", "parts", "text"] = "text"
+    """digits: Hinton's experiments on scikit-learn's digits; arithmetic: sums that are made up; parts: numbers that
+    add up to a given one, with many right answers; text: any folder."""
     method: Literal["sft", "kd", "seqkd", "gkd", "minillm"] = "gkd"
     """Cross-entropy on data; a divergence on data; cross-entropy on the teacher's outputs; GKD; MiniLLM."""
     divergence: Literal["forward", "reverse", "jsd"] = "forward"
@@ -49,6 +50,10 @@ class Config:
     """Tokens of a prompt of text."""
     new_tokens: int = 32
     """Tokens that follow it."""
+    document_end: bool = False
+    """Of text: what follows a prompt ends where its document does."""
+    windows: int = 0
+    """Of text: how many pieces there are to learn from; 0: all."""
     digits: int = 3
     """Of the numbers that are added."""
     terms: int = 2
@@ -93,6 +98,8 @@ class Config:
     """Their peak."""
     start_batch: int = 16
     """Their sequences a step, and the teacher's."""
+    start_accum: int = 1
+    """Micro-batches of these."""
     teacher_steps: int = 900
     """Steps that train the teacher; 0: there is none."""
     teacher_lr: float = 3e-3
@@ -134,8 +141,8 @@ def _on_data(config: Config) -> Config:
     return Config(
         task=config.task, method="sft", text=config.text, text_mb=config.text_mb, tokenizer=config.tokenizer,
         vocab_size=config.vocab_size, prompt_len=1, new_tokens=config.prompt_len + config.new_tokens - 1,
-        digits=config.digits, terms=config.terms, batch_size=config.start_batch, weight_decay=0.1, start_steps=0,
-        teacher_steps=0, warmup=config.warmup, precision=config.precision, compile=config.compile,
+        digits=config.digits, terms=config.terms, batch_size=config.start_batch, accum=config.start_accum,
+        weight_decay=0.1, start_steps=0, teacher_steps=0, warmup=config.warmup, precision=config.precision, compile=config.compile,
         eval_batches=config.eval_batches, log_every=config.log_every, seed=config.seed,
     )  # fmt: skip
 
