@@ -41,13 +41,6 @@ _FORMS = {
 }  # fmt: skip
 
 
-def same_work(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two front matters (with the types of kb.note.SCHEMA) describe one work."""
-    one, other = Work("", a), Work("", b)
-    shared = one.tokens & other.tokens
-    return one.may_be(other) if not shared else any(one.is_by_id(other, token) for token in shared)
-
-
 @dataclass(frozen=True)
 class Work:
     """What two works are compared by."""

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from timing import say, seconds_a_call, show_profile
+from timing import apart, say, seconds_a_call, show_profile
 from torch.nn.attention import SDPBackend
 
 from repro.lab import transformer
@@ -36,6 +36,7 @@ FLOP_A_TOKEN = (
     6 * count(SHAPE) + 6 * SHAPE.n_layers * SHAPE.d_model * T
 )  # causal attention counted once, not as a square
 PEAK = 989.4e12  # dense bf16 of an H100, as NVIDIA states it
+torch.backends.cuda.matmul.allow_tf32 = True  # here, so that a process of a case's own has it too
 
 
 class Random:
@@ -190,7 +191,6 @@ def main() -> None:
     parser.add_argument("--only", choices=["train", "generate"], help="one half")
     parser.add_argument("--case", default="", help="only the cases that have this in their names")
     asked = parser.parse_args()
-    torch.backends.cuda.matmul.allow_tf32 = True
     if asked.only != "generate":
         training(asked)
     if asked.only != "train":
@@ -207,8 +207,7 @@ def training(asked: argparse.Namespace) -> None:
     transformer.KERNELS[:] = kernels
     for how in ("eager", "compiled") if asked.peer else ():
         if asked.case in f"transformers, {how}":
-            peer(how, asked.seconds, asked.profile and how == "compiled")
-            free()
+            apart(peer, how, asked.seconds, asked.profile and how == "compiled")
 
 
 def generating(asked: argparse.Namespace) -> None:
@@ -218,7 +217,7 @@ def generating(asked: argparse.Namespace) -> None:
             free()
         ties()
     if asked.peer and asked.case in "transformers, static cache":
-        peer_generation(64)
+        apart(peer_generation, 64)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +17,16 @@ def say(case: str, what: str, value: float, unit: str, **more: Any) -> None:
     device = torch.cuda.get_device_name()
     row = {"case": case, "what": what, "value": float(f"{value:.5g}"), "unit": unit, "device": device} | more
     print(json.dumps(row), flush=True)
+
+
+def apart(call: Callable[..., None], *args: Any) -> None:
+    """Call in a process of its own, as a peer is run that has its GPU and its compiler to itself: compiled after our
+    own models in one process, transformers' step came out at its eager speed, without a word."""
+    process = multiprocessing.get_context("spawn").Process(target=call, args=args)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"{call.__name__} {args} ended with {process.exitcode}")
 
 
 def seconds_a_call(call: Callable[[int], Any], seconds: float) -> float:

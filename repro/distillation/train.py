@@ -34,7 +34,7 @@ from repro.lab.checkpoint import TrainState
 from repro.lab.data import batch_indices, my_share, step_seed
 from repro.lab.distributed import World, world
 from repro.lab.generate import Sampling
-from repro.lab.optim import optimize, set_lr, warmup_cosine
+from repro.lab.optim import adamw, optimize, set_lr, warmup_cosine
 from repro.lab.provenance import source_hash
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
@@ -51,12 +51,7 @@ def make_state(config: Config, vocab_size: int, w: World, start: Decoder | None 
         model = Student(config, vocab_size)
     if start is not None:
         model.decoder.load_state_dict(start.state_dict())
-    cuda = w.device.type == "cuda"
-    lr = torch.tensor(config.lr, device=w.device) if cuda else config.lr
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return TrainState(model, torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), eps=1e-8, fused=cuda, capturable=cuda))
+    return TrainState(model, adamw(model.parameters(), config.lr, config.weight_decay))
 
 
 def on_policy(config: Config, step: int) -> bool:

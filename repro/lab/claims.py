@@ -198,7 +198,10 @@ def main(paper: str, claims: Sequence[Claim], home: Path, args: Sequence[str] | 
 
 def keep(out: Path, runs: Path) -> None:
     """Take a finished run's record and figures from its folder into the paper's runs/."""
-    record = json.loads((out / "record.json").read_text("utf-8"))
+    try:
+        record = json.loads((out / "record.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        sys.exit(f"{out} holds no record of a run; name the folder that its command had in --out")
     if not record["done"]:
         sys.exit(f"{out} is not finished; run its command again")
     lacking = [name for name in record["figures"] if not (out / name).is_file()]

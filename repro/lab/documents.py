@@ -171,12 +171,13 @@ def _whole(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _dataset(name: str) -> tuple[str, list[Part]]:
-    """A dataset from the hub, or a folder in its layout. A row is a document."""
+def dataset(name: str, packages: str = "datasets") -> tuple[str, Any]:
+    """What a dataset of the hub, or a folder in its layout, is called in a record, and its splits by name. A ValueError
+    in one line where it cannot be had; `packages` are what reading it needs."""
     try:
         import datasets
     except ImportError:
-        raise ValueError(f"hf:{name} needs the library datasets: pip install datasets") from None
+        raise ValueError(f"hf:{name} needs the library datasets: pip install {packages}") from None
     local = Path(name).expanduser()
     *owner, last = name.split("/")
     where = [str(local)] if local.is_dir() else ["/".join(owner), last] if len(owner) == 2 else [name]
@@ -184,12 +185,17 @@ def _dataset(name: str) -> tuple[str, list[Part]]:
         found = datasets.load_dataset(*where)
     except Exception as error:  # of many libraries; they have no common parent
         raise ValueError(f"hf:{name}: {str(error).strip().splitlines()[0]}") from None
+    return local.resolve().name if local.is_dir() else name, found
+
+
+def _dataset(name: str) -> tuple[str, list[Part]]:
+    """A row is a document."""
+    called, found = dataset(name)
     held = next((key for key in _VAL if key in found), None)
     if "train" in found and held:
         chosen = {"val": found[held], "train": found["train"]}
     else:
         chosen = {"": found["train"]} if "train" in found else dict(found)
-    called = local.resolve().name if local.is_dir() else name
     return called, [_of_rows(name, key if key in ("val", "train") else "", rows) for key, rows in chosen.items()]
 
 

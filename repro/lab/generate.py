@@ -88,10 +88,12 @@ class Generator:
     def __call__(
         self, prompts: Sequence[Sequence[int]], new_tokens: int, stop: int | None = None, seed: int = 0
     ) -> list[list[int]]:
-        """What follows each prompt, at most `new_tokens` tokens; `stop` ends a sequence and is its last token."""
+        """What follows each prompt, from 1 to `new_tokens` tokens; `stop` ends a sequence and is its last token."""
         rows = len(prompts)
         if not all(prompts) or not 0 < rows <= len(self.tokens):
             raise ValueError(f"{rows} prompts, some perhaps empty; from 1 to {len(self.tokens)} fit, none empty")
+        if new_tokens < 1:
+            raise ValueError(f"{new_tokens} new tokens were asked for; 1 is the least")
         if max(map(len, prompts)) + new_tokens > self.length:
             raise ValueError(f"a prompt of {max(map(len, prompts))} and {new_tokens} more exceed {self.length} places")
         torch.manual_seed(seed)

@@ -238,7 +238,11 @@ def merged(decoder: Decoder) -> Decoder:
 _TENSORS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 # what would change an adapter's outputs and is not done here
 _OTHER = ("use_dora", "use_qalora", "use_bdlora", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias",
-          "layer_replication", "trainable_token_indices", "alora_invocation_tokens", "fan_in_fan_out")  # fmt: skip
+          "layer_replication", "trainable_token_indices", "alora_invocation_tokens", "fan_in_fan_out",
+          "target_parameters", "arrow_config", "kasa_config", "monteclora_config")  # fmt: skip
+# first values that leave the base as it is; the others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA) take a part of each matrix
+# into the adapters, and out of the base, which their file does not hold
+_BASE_KEPT = (True, False, "gaussian", "eva", "orthogonal", "mica")
 
 
 def save(decoder: Decoder, folder: Path, base: str = "") -> None:
@@ -301,8 +305,13 @@ def _read(folder: Path) -> tuple[LoRA, dict[str, torch.Tensor]]:
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or odd:
         told = odd[0] if odd else "peft_type, or bias"
         raise ValueError(f"{folder / _CONFIG}: {told} says that this is no plain LoRA, which is all that is read here")
+    if (init_told := config.get("init_lora_weights", True)) not in _BASE_KEPT:
+        raise ValueError(
+            f"{folder / _CONFIG}: init_lora_weights {json.dumps(init_told)} changed the base's matrices, which are not "
+            "in this folder; save it as plain LoRA with peft's path_initial_model_for_weight_conversion"
+        )
     names = {name.rsplit(".", 3)[1] for name in tensors}
-    init: Init = "gaussian" if config.get("init_lora_weights") == "gaussian" else "kaiming"
+    init: Init = "gaussian" if init_told == "gaussian" else "kaiming"
     lora = LoRA(
         config["r"], config["lora_alpha"], tuple(name for name in ALL if name in names) or tuple(sorted(names)),
         config.get("lora_dropout", 0.0), init, config.get("use_rslora", False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,31 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
             group["lr"].fill_(lr)
         else:
             group["lr"] = lr
+
+
+def lr_on(device: torch.device, lr: float) -> float | torch.Tensor:
+    """A learning rate as an optimizer on `device` takes it: on a GPU a tensor, which a captured graph can read."""
+    return torch.tensor(lr, device=device) if device.type == "cuda" else lr
+
+
+def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimizer: matrices decay, vectors (norms, biases) do not."""
+    weights = list(parameters)
+    groups = [
+        {"params": [p for p in weights if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in weights if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.95)
+) -> torch.optim.AdamW:
+    """AdamW that decays matrices only; on a GPU one kernel, which can be captured."""
+    groups = decayed(parameters, weight_decay)
+    device = groups[0]["params"][0].device
+    cuda = device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=lr_on(device, lr), betas=betas, fused=cuda, capturable=cuda)
 
 
 def optimize(

@@ -21,7 +21,7 @@ from repro.lab.data import batch_indices, my_share
 from repro.lab.distributed import World, world
 from repro.lab.files import write_whole
 from repro.lab.lora import trained
-from repro.lab.optim import optimize, set_lr, warmup_cosine
+from repro.lab.optim import adamw, decayed, lr_on, optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
 from repro.lab.transformer import Decoder, TokenLoss
@@ -83,19 +83,9 @@ def make_state(config: Config, decoder: Decoder, w: World) -> TrainState:
     """A decoder with its loss, and the optimizer of what is trained of it. On a GPU the learning rate is a tensor that
     a captured graph can read."""
     net = TokenLoss(decoder.to(w.device)).train()
-    cuda = w.device.type == "cuda"
-    lr = torch.tensor(config.lr, device=w.device) if cuda else config.lr
-    groups = [
-        {"params": [p for p in trained(net) if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained(net) if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    optimizer: torch.optim.Optimizer
     if config.optimizer == "lionw":
-        optimizer = LionW(groups, lr)
-    else:
-        optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=cuda, capturable=cuda)
-    return TrainState(net, optimizer)
+        return TrainState(net, LionW(decayed(trained(net), config.weight_decay), lr_on(w.device, config.lr)))
+    return TrainState(net, adamw(trained(net), config.lr, config.weight_decay))
 
 
 class Step:

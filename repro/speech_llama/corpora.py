@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from repro.lab import documents
 from repro.speech_llama import audio, digits, layouts, synthesis
 from repro.speech_llama.utterances import LANGUAGES, Corpus, Utterance
 
@@ -59,22 +60,14 @@ def corpus(source: str, seed: int = 0) -> Corpus:
 def dataset(name: str) -> Corpus:
     """A dataset of the hub, or a folder in its layout. Its sound is taken as the bytes of a file and decoded here: the
     library's own decoding would ask for torchcodec."""
-    try:
-        import datasets
-    except ImportError:
-        raise ValueError(f"hf:{name} needs the library datasets: pip install datasets soundfile") from None
-    local = Path(name).expanduser()
-    *owner, last = name.split("/")
-    where = [str(local)] if local.is_dir() else ["/".join(owner), last] if len(owner) == 2 else [name]
-    try:
-        found = datasets.load_dataset(*where)
-    except Exception as error:  # of many libraries; they have no common parent
-        raise ValueError(f"hf:{name}: {str(error).strip().splitlines()[0]}") from None
+    called, found = documents.dataset(name, "datasets soundfile")
+    import datasets
+
     utterances: list[Utterance] = []
     for part, rows in found.items():
         split = _SPLITS.get(part.replace("-", ".").replace("_", ".").split(".")[0], "train")
         utterances += _of_rows(name, part, split, rows, datasets)
-    return Corpus(f"{local.resolve().name if local.is_dir() else name}", utterances)
+    return Corpus(called, utterances)
 
 
 def _of_rows(name: str, part: str, split: str, rows: Any, datasets: Any) -> list[Utterance]:

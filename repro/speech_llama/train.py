@@ -15,7 +15,7 @@ from repro.lab.checkpoint import TrainState
 from repro.lab.data import my_share
 from repro.lab.distributed import World, world
 from repro.lab.files import write_whole
-from repro.lab.optim import optimize, set_lr, warmup_cosine
+from repro.lab.optim import adamw, optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
 from repro.speech_llama.config import RECIPES, Config
@@ -33,13 +33,7 @@ def make_state(config: Config, speech: Speech, w: World) -> TrainState:
     torch.manual_seed(config.seed)
     decoder = make_decoder(config, speech.vocabulary)
     model = System(config, decoder, speech.vocabulary, len(speech.units.symbols)).to(w.device)
-    cuda = w.device.type == "cuda"
-    lr = torch.tensor(config.lr, device=w.device) if cuda else config.lr
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-8, fused=cuda, capturable=cuda)
-    return TrainState(model, adam)
+    return TrainState(model, adamw(model.parameters(), config.lr, config.weight_decay, betas=(0.9, 0.98)))
 
 
 class Step:

@@ -208,6 +208,13 @@ def test_no_cheat_passes(how):
     assert ended(CHEATS[how]).status in ("failed", "crashed")
 
 
+@pytest.mark.parametrize("kind", ["StopIteration", "StopAsyncIteration"])
+def test_an_end_of_iteration_ends_no_loop_of_the_tests(kind):
+    program = f"def f(x):\n    raise {kind}('enough')\n"
+    found = ended(program, "assert all(y == 4 for y in list(map(f, [2, 2])))\n")
+    assert (found.status, found.detail) == ("failed", f"RuntimeError: {kind}: enough")
+
+
 def test_nothing_built_in_but_types_comes_from_a_program():
     """It would be the program's code in the tests' process: there `eval` is called with a text of the program's."""
     found = ended(GIVES_THE_TESTS_EVAL, "f('None')")

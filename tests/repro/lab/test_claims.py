@@ -228,3 +228,15 @@ def test_a_finished_run_is_kept_with_its_figures(home, tmp_path):
     write(out / "record.json", record("c", 5, done=False))
     with pytest.raises(SystemExit, match="not finished"):
         keep(out, home / "runs")
+
+
+@pytest.mark.parametrize("what", ["no folder", "a file", "a cut-off record"])
+def test_what_is_no_run_is_not_kept(home, tmp_path, what):
+    out = tmp_path / "out"
+    if what == "a file":
+        out.write_text("a log")
+    elif what == "a cut-off record":
+        out.mkdir()
+        (out / "record.json").write_text('{"done": tr')
+    with pytest.raises(SystemExit, match="out holds no record of a run"):
+        keep(out, home / "runs")

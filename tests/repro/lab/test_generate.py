@@ -90,6 +90,7 @@ def test_a_copy_in_another_type_is_brought_up_to_date():
         ([[1], []], 5, "none empty"),
         ([[1]] * 4, 5, "from 1 to 3 fit"),
         ([[1] * 30], 20, "exceed 40"),
+        ([[1]], 0, "0 new tokens were asked for; 1 is the least"),
     ],
 )
 def test_what_does_not_fit_is_said(prompts, new, message):

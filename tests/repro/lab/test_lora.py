@@ -278,6 +278,7 @@ def test_files_are_read_back(tmp_path):
     ("change", "message"),
     [
         ({"use_dora": True}, "adapter_config.json: use_dora says that this is no plain LoRA"),
+        ({"kasa_config": {"gamma": 1}}, "kasa_config says that this is no plain LoRA"),
         ({"bias": "all"}, "peft_type, or bias says that this is no plain LoRA"),
         ({"r": 5}, r"q_proj.lora_A is \(4, 48\), not \(5, 48\)"),
     ],
@@ -288,6 +289,26 @@ def test_other_adapters_are_refused(tmp_path, change, message):
     (tmp_path / "adapter_config.json").write_text(json.dumps(config | change))
     with pytest.raises(ValueError, match=message):
         load(tiny(), tmp_path)
+
+
+@pytest.mark.parametrize("init", ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "lora_ga", "new"])
+def test_adapters_that_took_a_part_of_the_base_are_refused(tmp_path, init):
+    save(adapted(), tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": init}))
+    with pytest.raises(ValueError, match=f'init_lora_weights "{init}" changed the base'):
+        load(tiny(), tmp_path)
+
+
+@pytest.mark.parametrize("init", [True, False, "gaussian", "eva", "orthogonal"])
+def test_adapters_with_other_first_values_are_read(tmp_path, init):
+    decoder, x = adapted(), ids(2, 20)
+    save(decoder, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": init}))
+    again = tiny()
+    load(again, tmp_path)
+    assert torch.equal(again(x), decoder(x))
 
 
 def test_adapters_of_another_decoder_are_refused(tmp_path):

@@ -18,7 +18,7 @@ from toy import Config
 
 from repro.lab.data import batch_indices, my_share, step_seed
 from repro.lab.distributed import World
-from repro.lab.optim import ema_decay, optimize, set_lr, update_ema, warmup_constant, warmup_cosine
+from repro.lab.optim import adamw, ema_decay, optimize, set_lr, update_ema, warmup_constant, warmup_cosine
 
 HERE = Path(__file__).parent.parent
 ALONE = World(0, 1, torch.device("cpu"))
@@ -162,3 +162,15 @@ def test_ranks_share_a_batch_that_does_not_depend_on_how_many_they_are():
 def test_no_two_steps_or_ranks_share_a_seed():
     seeds = {step_seed(seed, step, rank) for seed in range(3) for step in range(500) for rank in range(8)}
     assert len(seeds) == 3 * 500 * 8
+
+
+def test_adamw_decays_matrices_and_no_vectors():
+    """With no gradient but decay, a matrix shrinks by 1 - lr * decay a step and a norm's weight stays."""
+    matrix, vector = (torch.nn.Parameter(torch.ones(size)) for size in ((2, 3), (3,)))
+    optimizer = adamw([matrix, vector], 0.1, 0.5)
+    for p in (matrix, vector):
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    torch.testing.assert_close(matrix.detach(), torch.full((2, 3), 0.95))
+    assert vector.tolist() == [1, 1, 1]
+    assert len(adamw([matrix], 0.1, 0.5).param_groups) == 1
