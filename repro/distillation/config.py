@@ -142,8 +142,8 @@ def _on_data(config: Config) -> Config:
         task=config.task, method="sft", text=config.text, text_mb=config.text_mb, tokenizer=config.tokenizer,
         vocab_size=config.vocab_size, prompt_len=1, new_tokens=config.prompt_len + config.new_tokens - 1,
         digits=config.digits, terms=config.terms, batch_size=config.start_batch, accum=config.start_accum,
-        weight_decay=0.1, start_steps=0, teacher_steps=0, warmup=config.warmup, precision=config.precision, compile=config.compile,
-        eval_batches=config.eval_batches, log_every=config.log_every, seed=config.seed,
+        weight_decay=0.1, start_steps=0, teacher_steps=0, warmup=config.warmup, precision=config.precision,
+        compile=config.compile, eval_batches=config.eval_batches, log_every=config.log_every, seed=config.seed,
     )  # fmt: skip
 
 

@@ -39,12 +39,13 @@ class Task(Protocol):
 
 
 class Numbers:
-    """`terms` numbers of up to `digits` digits, fresh at every step. A hash of what is asked says what is held out."""
+    """`terms` numbers of up to `digits` digits, fresh at every step, each written from its last digit on, as they are
+    added up on paper. A hash of what is asked says what is held out."""
 
-    PLUS, EQUALS, BLANK, END = 10, 11, 12, 13
-    vocab_size = 14
+    PLUS, EQUALS, END = 10, 11, 12
+    vocab_size = 13
     stop: int | None = END
-    vocabulary = "digits, +, =, blank, end"
+    vocabulary = "digits, +, =, end"
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -96,8 +97,7 @@ def is_held_out(asked: torch.Tensor) -> torch.Tensor:
 
 
 class Sums(Numbers):
-    """Numbers, and their sum from its last digit on, as it is added up on paper: " 17+305=223." with 322 for the
-    answer. Difficulty is the number of digits and of terms."""
+    """Numbers, and their sum: "710+503=223." for 17, 305 and 322. Difficulty is the number of digits and of terms."""
 
     def _widths(self) -> tuple[int, int]:
         return self.config.terms * (self.config.digits + 1), self.longest + 1
@@ -113,7 +113,7 @@ class Sums(Numbers):
     def _prompts(self, numbers: torch.Tensor) -> torch.Tensor:
         signs = torch.full((*numbers.shape, 1), self.PLUS)
         signs[:, -1] = self.EQUALS
-        return torch.cat((_padded(numbers, self.config.digits), signs), 2).flatten(1)
+        return torch.cat((_backwards(numbers, self.config.digits), signs), 2).flatten(1)
 
     def _answers(self, numbers: torch.Tensor) -> torch.Tensor:
         sums, place = numbers.sum(1)[:, None], 10 ** torch.arange(self.longest + 1)
@@ -125,8 +125,8 @@ class Sums(Numbers):
 
 
 class Parts(Numbers):
-    """A sum, and numbers that add up to it, each from its last digit on: " 322=710+503." with 17 and 305 for the answer.
-    As many answers are right as there are ways to part the sum, and the data have them all alike."""
+    """A sum, and numbers that add up to it: "2230=710+503." for 322, 17 and 305. As many answers are right as there
+    are ways to part the sum, and the data have them all alike."""
 
     def _widths(self) -> tuple[int, int]:
         return self.longest + 1, self.config.terms * (self.config.digits + 1)
@@ -138,12 +138,12 @@ class Parts(Numbers):
         return numbers.sum(1)
 
     def _prompts(self, numbers: torch.Tensor) -> torch.Tensor:
-        sums = _padded(numbers.sum(1), self.longest)
+        sums = _backwards(numbers.sum(1), self.longest)
         return torch.cat((sums, torch.full((len(sums), 1), self.EQUALS)), 1)
 
     def _answers(self, numbers: torch.Tensor) -> torch.Tensor:
-        digits = numbers[..., None] // 10 ** torch.arange(self.config.digits) % 10
-        return torch.cat((digits, self._signs().expand(len(digits), -1)[..., None]), 2).flatten(1)
+        signs = self._signs().expand(len(numbers), -1)[..., None]
+        return torch.cat((_backwards(numbers, self.config.digits), signs), 2).flatten(1)
 
     def _signs(self) -> torch.Tensor:
         """What stands after each number, (terms,)."""
@@ -160,11 +160,9 @@ class Parts(Numbers):
         return (digits * 10 ** torch.arange(self.config.digits, device=digits.device)).sum((1, 2))
 
 
-def _padded(numbers: torch.Tensor, width: int) -> torch.Tensor:
-    """The digits (…, width) of numbers (…), blanks before the first."""
-    place = 10 ** torch.arange(width - 1, -1, -1)
-    digits = numbers[..., None] // place % 10
-    return digits.masked_fill((numbers[..., None] < place) & (place > 1), Numbers.BLANK)
+def _backwards(numbers: torch.Tensor, width: int) -> torch.Tensor:
+    """The digits (…, width) of numbers (…) from their last one on."""
+    return numbers[..., None] // 10 ** torch.arange(width) % 10
 
 
 class Text:
@@ -186,7 +184,8 @@ class Text:
                 f"the tokenizer has {self.tokenizer.vocab_size:,} tokens and the student {config.vocab_size:,}; "
                 f"--vocab-size {self.tokenizer.vocab_size} makes room"
             )
-        for split, least in (("train", config.batch_size), ("val", config.batch_size * config.eval_batches)):
+        needed: dict[Split, int] = {"train": config.batch_size, "val": config.batch_size * config.eval_batches}
+        for split, least in needed.items():
             found = self._windows(split)
             if found < least:
                 raise ValueError(
