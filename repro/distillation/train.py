@@ -186,9 +186,8 @@ def check(config: Config, w: World) -> None:
             raise ValueError(f"--{name} {share:g} is no share; it must be from 0 to 1")
     if c.method != "sft" and not c.teacher and c.teacher_steps == 0:
         raise ValueError(f"{c.method} needs a teacher: --teacher-steps of its training, or --teacher FOLDER")
-    for batch, parts in ((c.batch_size, c.accum), (c.start_batch, c.start_accum)):
-        if batch % (w.size * parts):
-            raise ValueError(f"a batch of {batch} does not split into {parts} micro-batches on {w.size} ranks")
+    if c.batch_size % (w.size * c.accum):
+        raise ValueError(f"a batch of {c.batch_size} does not split into {c.accum} micro-batches on {w.size} ranks")
     if c.method == "seqkd" and c.pool < c.batch_size:
         raise ValueError(f"a pool of {c.pool} outputs holds no batch of {c.batch_size}; make --pool larger")
     if c.teacher and c.task != "text":
