@@ -21,9 +21,12 @@ BYTES = (
 )
 SUMS = (
     "sums of two numbers of three digits, one in eight of them held out; a teacher of 3 blocks of width 96, a student "
-    "of 2 blocks of width 12"
+    "of 1 block of width 24"
 )
-PARTS = "two numbers of two digits that add up to a third... "
+PARTS = (
+    "two numbers of two digits with a given sum, any that have it; a teacher of 3 blocks of width 96, a student of 1 "
+    "block of width 16; 26 of 199 sums held out"
+)
 TEXT = (
     "English text of 8,192 tokens: a teacher of 8 blocks of width 512, a student of 2 blocks of width 128; 64 tokens "
     "of prompt, 128 that follow"

@@ -81,6 +81,9 @@ def test_what_is_held_out_is_never_trained_on_by_any_seed(kind):
     (shown, shown_keys), (held, held_keys) = asked("train", 0), asked("val", 1)
     assert not shown & held and not shown_keys & held_keys
     assert 0.05 < len(held_keys) / (len(held_keys) + len(shown_keys)) < 0.25
+    there, back = torch.randint(100, (50, 2)).unbind(1)
+    task = kind(replace(CONFIG, digits=2), CPU)
+    assert task._asked(torch.stack((there, back), 1)).equal(task._asked(torch.stack((back, there), 1)))
     assert 0.11 < is_held_out(torch.arange(10_000)).double().mean() < 0.14
 
 
