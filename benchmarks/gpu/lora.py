@@ -5,7 +5,8 @@ in the same run; one JSON line a figure.
 
 MobileLLM-125M's shape (30 layers, width 576, 9 query and 3 key-value heads, 32,000 tokens), rank 16 on all seven linear
 layers of every block (4.88 M parameters), 16 sequences of 2,048 tokens, and 1 of them; bf16, what is trained in fp32:
-forward, loss, backward, clipping, AdamW. `--tiny` tries every path at a small size, on a CPU too.
+forward, loss, backward, clipping, AdamW. `peak_gib` is the most memory that was taken from the GPU while steps were
+timed, reserved and not allocated, for all of them. `--tiny` tries every path at a small size, on a CPU too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import torch
 import torch._functorch.config
-from timing import show_profile
+from timing import apart, show_profile
 
 from repro.lab import lora
 from repro.lab.transformer import Shape
@@ -52,8 +53,8 @@ class Case:
     budget: float = 1.0
 
 
-def cases(size: Size, small: Size, with_peer: bool, compiled: bool) -> list[Case]:
-    found = [
+def cases(size: Size, small: Size, compiled: bool) -> list[Case]:
+    return [
         Case("ours, LoRA", size, _ours(size, "lora", compiled)),
         Case("ours, LoRA, two micro-batches", size, _ours(size, "lora", compiled, 2)),
         Case("ours, LoRA, by the gradient of W", size, _ours(size, "lora", compiled), thin=lambda *sizes: False),
@@ -64,11 +65,15 @@ def cases(size: Size, small: Size, with_peer: bool, compiled: bool) -> list[Case
         Case("ours, LoRA", small, _ours(small, "lora", compiled)),
         Case("ours, full", small, _ours(small, "full", compiled)),
     ]
-    for how in ("eager", "compiled") if with_peer else ():
-        for one in (size, small):
-            for label, method in (("peft, LoRA", "lora"), ("transformers, full", "full")):
-                found.append(Case(f"{label}, {how}", one, _peer(one, method, compiled and how == "compiled")))
-    return found
+
+
+def peers(size: Size, small: Size, compiled: bool) -> list[Case]:
+    return [
+        Case(f"{label}, {how}", one, _peer(one, method, compiled and how == "compiled"))
+        for how in ("compiled", "eager")
+        for one in ((size,) if how == "compiled" else (size, small))  # a compilation of either takes a minute
+        for label, method in (("peft, LoRA", "lora"), ("transformers, full", "full"))
+    ]
 
 
 def _ours(size: Size, method: str, compiled: bool, accum: int = 1) -> Make:
@@ -77,6 +82,29 @@ def _ours(size: Size, method: str, compiled: bool, accum: int = 1) -> Make:
 
 def _peer(size: Size, method: str, compiled: bool) -> Make:
     return lambda: peer(size, method, compiled)
+
+
+def measure(case: Case, seconds: float, profile: bool = False) -> None:
+    usual = lora.is_thin
+    with torch._functorch.config.patch(activation_memory_budget=case.budget):
+        lora.is_thin = case.thin
+        began = time.monotonic()
+        step = case.make()
+        step()
+        first = time.monotonic() - began
+        say(case, *timed(step, seconds), first)
+        if profile:
+            show_profile(step)
+    del step
+    lora.is_thin = usual
+    free()
+
+
+def measure_peers(size: Size, small: Size, only: str, seconds: float) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = True
+    for case in peers(size, small, device().type == "cuda"):
+        if only in case.name:
+            measure(case, seconds)
 
 
 def main() -> None:
@@ -89,22 +117,13 @@ def main() -> None:
     asked = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
     size = TINY if asked.tiny else Size()
-    small, usual = Size(size.shape, SMALL, size.seq_len), lora.is_thin
-    for case in cases(size, small, asked.peer, device().type == "cuda"):
-        if asked.only not in case.name:
-            continue
-        with torch._functorch.config.patch(activation_memory_budget=case.budget):
-            lora.is_thin = case.thin
-            began = time.monotonic()
-            step = case.make()
-            step()
-            first = time.monotonic() - began
-            say(case, *timed(step, asked.seconds), first)
-            if asked.profile and case.name in ("ours, LoRA", "ours, full") and case.size is size:
-                show_profile(step)
-        del step
-        free()
-    lora.is_thin = usual
+    small = Size(size.shape, SMALL, size.seq_len)
+    for case in cases(size, small, device().type == "cuda"):
+        if asked.only in case.name:
+            shown = asked.profile and case.name in ("ours, LoRA", "ours, full") and case.size is size
+            measure(case, asked.seconds, shown)
+    if asked.peer:
+        apart(measure_peers, size, small, asked.only, asked.seconds)
 
 
 if __name__ == "__main__":

@@ -50,9 +50,14 @@ class Config:
     """Steps that a base is trained on the source, from nothing or to heal it."""
     base_lr: float = 6e-3
     """AdamW's peak there."""
-    control_steps: int = 150
-    """Steps of the control that follows, again on the source: what the base still gains tells whether it is at a
-    plateau."""
+    control_steps: int = 300
+    """Steps of the control that follows, again on the source and at least as many as an arm has: what they change tells
+    whether the base is at a plateau. Arms begin at the base as it was before."""
+    trusted: bool = False
+    """For text: take the checkpoint to be at its plateau without a control, as the paper takes Llama-2, which has read
+    2 T tokens; the record says so."""
+    text_on_host: bool = False
+    """Keep a text's tokens in files on the host instead of in the GPU's memory."""
     arms: tuple[str, ...] = ("arm",)
     """What is done to the base: `NAME field=value …` changes fields of this config; none: the base alone is made."""
     method: Literal["full", "lora"] = "lora"
@@ -87,8 +92,10 @@ class Config:
     """Of an arm; its cool-down is its own."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: autocast, with fp32 weights and sums."""
+    frozen: Literal["fp32", "bf16"] = "fp32"
+    """What a base is kept in under adapters; bf16 halves it, and rounds W + B A to its grid."""
     compile: bool = False
-    """Compile the step and capture it as a CUDA graph."""
+    """Compile the blocks, and capture the step as a CUDA graph where it has few micro-batches."""
     measure: tuple[Measure, ...] = ("loss",)
     """What is measured of each arm."""
     eval_windows: int = 256
@@ -98,7 +105,7 @@ class Config:
     samples: int = 50
     """Continuations of each prompt, for diversity and pass@1."""
     prompts: int = 32
-    """Prompts for diversity."""
+    """Prompts of HumanEval for diversity."""
     log_every: int = 10
     """Steps between two points of the curves."""
     seed: int = 0
@@ -156,25 +163,32 @@ def smoke_arms() -> tuple[str, ...]:
     return (*full, *ranks, *regular, *frozen, *places, *scales, *longer)
 
 
-_SMOKE = Config(arms=smoke_arms(), measure=("loss", "spectrum"), log_every=25)
+_SMOKE = Config(arms=smoke_arms(), measure=("loss", "spectrum"), log_every=25, control_steps=max(DURATIONS))
 
 # gpu: SmolLM2-135M, healed on English text, then one arm a recipe
 
+_LONG = 600  # steps of the longest arm, and so of the control
 _BASE = Config(
-    domain="text", base="smollm2", source="data/text", seq_len=1024, batch_size=32, base_steps=600, base_lr=2e-4,
-    control_steps=300, arms=(), steps=300, precision="bf16", compile=True, measure=("loss", "choices", "spectrum"),
+    domain="text", base="smollm2", source="data/text", seq_len=1024, batch_size=32, base_steps=900, base_lr=2e-4,
+    control_steps=_LONG, arms=(), steps=300, precision="bf16", compile=True, measure=("loss", "choices", "diversity"),
     others=("data/evals/wikitext2_valid.txt.bz2", "data/evals/tinyshakespeare.txt.bz2"), log_every=20,
 )  # fmt: skip
 HEALED = "out/lora_forgetting-gpu-base-s0/base"
-_ARM = replace(_BASE, base=HEALED, base_steps=0, control_steps=0, arms=("arm",))
-GPU_FULL_LRS = (1e-5, 3e-5, 1e-4, 3e-4)
-GPU_LORA_LRS = (1e-4, 3e-4, 1e-3, 3e-3)
+_ARM = replace(
+    _BASE, base=HEALED, base_steps=0, control_steps=0, arms=("arm",), measure=("loss", "choices", "spectrum")
+)
+GPU_FULL_LRS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+GPU_LORA_LRS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 GPU_RANKS = (16, 64, 256)
-TARGETS = {
-    "code": ("Python's library", "python"), "far": ("Python's library with its tokens exchanged", "permuted"),
-    "math": ("GSM8K's problems with their answers", "data/evals/gsm8k_train.jsonl.bz2"),
-    "mix": ("Python's library, every other sequence English", "mixture"),
-}  # fmt: skip
+TARGETS: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "code": ("Python's library", {"target": "python"}),
+    "far": ("Python's library with its tokens exchanged", {"target": "permuted"}),
+    "math": (
+        "GSM8K's problems with their answers",
+        {"target": "data/evals/gsm8k_train.jsonl.bz2", "measure": (*_ARM.measure, "gsm8k")},
+    ),
+    "mix": ("Python's library, every other sequence English", {"target": "mixture"}),
+}
 _METHODS: dict[str, tuple[str, tuple[float, ...], Mapping[str, Any]]] = {
     "full": ("full finetuning", GPU_FULL_LRS, {"method": "full"}),
     **{f"r{r}": (f"LoRA of rank {r}", GPU_LORA_LRS, {"r": r}) for r in GPU_RANKS},
@@ -192,6 +206,7 @@ def at(target: str, method: str, lr: float) -> str:
 
 
 _H100 = "1 H100"
+FEW_MB = 5.6  # of Python's library, in SmolLM2's tokens as many as GSM8K's 1.4 M
 _TEXT = "300 steps of 32,768 tokens on the healed SmolLM2-135M (run gpu-base first)"
 
 
@@ -199,9 +214,9 @@ def _gpu() -> dict[str, Recipe[Config]]:
     """An arm on a target at a learning rate each, then what is changed at one rate."""
     found = {
         f"gpu-{target}-{method}-lr{lr:g}": Recipe(
-            f"{says} on {what} at {lr:g}; {_TEXT}", _H100, 3, replace(_ARM, target=path, lr=lr, **changes)
+            f"{says} on {what} at {lr:g}; {_TEXT}", _H100, 3, replace(_ARM, lr=lr, **learnt, **changes)
         )
-        for target, (what, path) in TARGETS.items()
+        for target, (what, learnt) in TARGETS.items()
         for method, (says, lrs, changes) in _METHODS.items()
         for lr in lrs
     }
@@ -209,9 +224,12 @@ def _gpu() -> dict[str, Recipe[Config]]:
     more: dict[str, tuple[str, Config]] = {
         "code-full-wd": ("full finetuning with weight decay", replace(full, weight_decay=1.0)),
         "code-full-drop": ("full finetuning with attention dropout of 0.1", replace(full, attention_dropout=0.1)),
-        "code-full-long": ("full finetuning for four times the steps", replace(full, steps=1200)),
-        "code-full-short": ("full finetuning for a quarter of the steps", replace(full, steps=75)),
-        "code-r64-long": ("LoRA of rank 64 for four times the steps", replace(low, steps=1200)),
+        "code-full-long": ("full finetuning for twice the steps", replace(full, steps=_LONG)),
+        "code-r64-long": ("LoRA of rank 64 for twice the steps", replace(low, steps=_LONG)),
+        "code-full-few": (
+            "full finetuning on as much of Python's library as GSM8K has tokens, so as often",
+            replace(full, text_mb=FEW_MB),
+        ),
         "code-attention": ("LoRA of rank 64 on attention alone", replace(low, targets=ATTENTION)),
         "code-mlp": ("LoRA of rank 64 on the MLPs alone", replace(low, targets=MLP)),
         **{
@@ -220,10 +238,10 @@ def _gpu() -> dict[str, Recipe[Config]]:
         },
         "code-lion-full": ("full finetuning with LionW", replace(full, optimizer="lionw", lr=2e-5)),
         "code-lion-r64": ("LoRA of rank 64 with LionW", replace(low, optimizer="lionw", lr=2e-4)),
-        "code-full-samples": ("full finetuning, and 50 samples each of prompts", _sampled(full)),
-        "code-r64-samples": ("LoRA of rank 64, and 50 samples each of prompts", _sampled(low)),
+        "code-full-samples": ("full finetuning, and 50 samples each of HumanEval's prompts", _sampled(full)),
+        "code-r64-samples": ("LoRA of rank 64, and 50 samples each of HumanEval's prompts", _sampled(low)),
     }  # fmt: skip
-    long = {"code-full-long": 5, "code-r64-long": 5, "code-full-samples": 7, "code-r64-samples": 7}
+    long = {"code-full-long": 4, "code-r64-long": 4, "code-full-samples": 4, "code-r64-samples": 4}
     return found | {
         f"gpu-{name}": Recipe(f"{says}; {_TEXT}", _H100, long.get(name, 3), config)
         for name, (says, config) in more.items()
@@ -234,34 +252,81 @@ def _sampled(config: Config) -> Config:
     return replace(config, measure=("loss", "diversity"))
 
 
-# paper: Llama-2-7B as published, one cell of each table
+# paper: Llama-2-7B as published, one cell of each table. What is not as there: one GPU instead of 32, micro-batches of
+# 4,096 tokens, a trapezoid for the inverse square root with its cool-down, and instructions are packed and all of their
+# tokens learnt, where llm-foundry learns the answers.
 
 _PAPER = Config(
-    domain="text", base="data/Llama-2-7b-hf", source="data/text", evals="data/evals", seq_len=4096, batch_size=192,
-    accum=192, base_steps=0, control_steps=100, optimizer="lionw", dropout=0.05, precision="bf16", compile=True,
-    measure=("loss", "choices", "spectrum", "code"), questions=0, log_every=100,
+    domain="text", base="data/Llama-2-7b-hf", trusted=True, source="data/text", text_on_host=True, evals="data/evals",
+    seq_len=4096, batch_size=192, accum=192, base_steps=0, control_steps=0, optimizer="lionw", dropout=0.05,
+    precision="bf16", frozen="bf16", compile=True, measure=("loss", "choices", "spectrum", "code"), questions=0,
+    log_every=100,
 )  # fmt: skip
-_CODE = replace(_PAPER, target="data/starcoder-python", steps=25_431, lr=1e-5, weight_decay=1e-6, warmup=0.04)
-_IFT = replace(_PAPER, target="data/magicoder-evol-instruct-110k.jsonl", schedule="cosine", warmup=0.1, steps=742)
+PAPER_METHODS: dict[str, Mapping[str, Any]] = {"full": {"method": "full"}, **{f"r{r}": {"r": r} for r in GPU_RANKS}}
+LLAMA = 6.74e9  # parameters
+_LEARNT_MATH: tuple[Measure, ...] = ("loss", "choices", "spectrum", "gsm8k")
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A data set of the paper's: what it is called, its tokens, the settings, and the peak rate of each method."""
+
+    says: str
+    tokens: float
+    config: Config
+    lrs: Mapping[str, float]
+
+
+def _rates(full: float, low: float, r256: float) -> dict[str, float]:
+    return {"full": full, "r16": low, "r64": low, "r256": r256}
+
+
+def _steps(config: Config, tokens: float) -> Config:
+    return replace(config, steps=round(tokens / config.batch_size / config.seq_len))
+
+
+def regimes() -> dict[str, Regime]:
+    """Appendix A of the paper: 20 G tokens of each continued pretraining; instructions as often as each method learns
+    best in Tables S5 and S7, or nearly; Tülu twice, its samples taken for rows of 4,096 tokens, padding among them."""
+    cpt = replace(_PAPER, warmup=0.04)
+    ift = replace(_PAPER, schedule="cosine")
+    code = replace(ift, target="data/magicoder-evol-instruct-110k.jsonl")
+    maths = replace(
+        ift, target="data/metamathqa.jsonl", measure=_LEARNT_MATH, seq_len=1024, batch_size=768
+    )  # fmt: skip
+    tulu = replace(ift, target="data/tulu-v2-sft-mixture.jsonl", measure=_LEARNT_MATH)
+    web = replace(cpt, target="data/open-web-math", measure=_LEARNT_MATH)
+    cells: dict[str, tuple[str, float, Config, Mapping[str, float]]] = {
+        "code-cpt": (
+            "StarCoder's Python", 20e9, replace(cpt, target="data/starcoder-python", weight_decay=1e-6),
+            _rates(1e-5, 1e-5, 1e-5),
+        ),
+        "math-cpt": ("OpenWebMath", 20e9, web, _rates(1e-5, 4e-5, 4e-5)),
+        "code-ift-ep4": ("Magicoder's instructions, 4 epochs", 4 * 72.97e6, code, _rates(5e-5, 2e-4, 1e-4)),
+        "code-ift-ep8": ("Magicoder's instructions, 8 epochs", 8 * 72.97e6, code, _rates(5e-5, 2e-4, 1e-4)),
+        "math-ift-ep4": ("MetaMathQA, 4 epochs", 4 * 103e6, maths, _rates(1e-5, 1e-4, 5e-5)),
+        "tulu-ep2": ("the Tülu-v2 mixture, 2 epochs", 2 * 326e3 * 4096, tulu, _rates(5e-6, 1e-4, 1e-4)),
+    }  # fmt: skip
+    return {
+        name: Regime(says, tokens, _steps(config, tokens), lrs) for name, (says, tokens, config, lrs) in cells.items()
+    }
 
 
 def _paper() -> dict[str, Recipe[Config]]:
-    """20 G tokens of code, and eight epochs of 73 M tokens of instructions, for each method. FLOP: 6 a parameter and
-    token of full finetuning, 4 of LoRA, which makes no gradients of frozen weights; at 400 TFLOP/s."""
+    """FLOP: 6 a parameter and token of full finetuning, 4 of LoRA, which makes no gradients of frozen weights; at 400
+    TFLOP/s. Memory of full finetuning: weights, gradients and momentum in fp32, copies in bf16, and what 4,096 tokens
+    leave for their gradients; of LoRA the frozen weights in bf16, the adapters' own, and what the tokens leave."""
     found = {}
-    methods: dict[str, Mapping[str, Any]] = {"full": {"method": "full"}, **{f"r{r}": {"r": r} for r in (16, 64, 256)}}
-    for name, changes in methods.items():
-        flop = 6 * 6.74e9 if name == "full" else 4 * 6.74e9
-        memory = "81 GB for weights, gradients and momentum" if name == "full" else "27 GB of frozen weights"
-        for kind, config, tokens in (("code-cpt", _CODE, 20e9), ("code-ift", _IFT, 8 * 73e6)):
-            lr = config.lr if kind == "code-cpt" else {"full": 5e-5, "r256": 1e-4}.get(name, 2e-4)
-            minutes = round(flop * tokens / 400e12 / 60, -1)
-            found[f"paper-{kind}-{name}"] = Recipe(
-                f"Llama-2-7B, {tokens / 1e9:.3g} G tokens of {'code' if kind == 'code-cpt' else 'code instructions'}, "
-                f"as published; {memory}; nobody has run it here",
-                "1 H200" if name == "full" else _H100,
-                minutes,
-                replace(config, lr=lr, **changes),
+    for regime, cell in regimes().items():
+        for name, changes in PAPER_METHODS.items():
+            full = name == "full"
+            memory = "81 GB of weights, gradients and momentum" if full else "13.5 GB of frozen weights"
+            found[f"paper-{regime}-{name}"] = Recipe(
+                f"Llama-2-7B, {cell.tokens / 1e9:.3g} G tokens of {cell.says}, the published settings on one GPU, "
+                f"on packed rows; {memory}, and about 45 GB while a step is taken; nobody has run it here",
+                "1 H200" if full else _H100,
+                round((6 if full else 4) * LLAMA * cell.tokens / 400e12 / 60, -1),
+                replace(cell.config, lr=cell.lrs[name], **changes),
             )
     return found
 
@@ -273,14 +338,14 @@ RECIPES: dict[str, Recipe[Config]] = {
         "2 CPU cores", 1, _SMOKE,
     ),
     "gpu-base": Recipe(
-        "SmolLM2-135M-Instruct (Q4_1) healed on English text, then trained on it once more, which should gain it "
-        "less than 1 %: the base of every gpu- arm; keep it in " + HEALED.rpartition("/")[0], _H100, 4, _BASE,
+        "SmolLM2-135M-Instruct (Q4_1) healed on English text, then trained on it once more, which should change its "
+        "loss by less than 1 %: the base of every gpu- arm; keep it in " + HEALED.rpartition("/")[0], _H100, 6, _BASE,
     ),
     **_gpu(),
     "gpu-cost": Recipe(
         "Nothing is trained: the time and memory of a step by peft's LoRA, by transformers' full finetuning, and by "
         "ours, at 125M; needs peft and transformers", _H100, 5,
-        replace(_ARM, domain="markov", base="", arms=(), base_steps=0, measure=("cost",)),
+        replace(_ARM, domain="markov", base="", arms=(), measure=("cost",)),
     ),
     **_paper(),
 }  # fmt: skip

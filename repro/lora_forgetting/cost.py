@@ -18,7 +18,8 @@ from repro.lab.transformer import Decoder, Shape
 from repro.lora_forgetting import model
 from repro.lora_forgetting.config import Config
 from repro.lora_forgetting.data import Domain
-from repro.lora_forgetting.train import Step, make_state
+from repro.lora_forgetting.experiment import make_state
+from repro.lora_forgetting.train import Step
 
 SHAPE_125M = Shape(32_000, 576, 30, 9, 3, 1536, 2048)
 RANK = 16
@@ -90,13 +91,16 @@ def peer(size: Size, method: str, compiled: bool = False) -> Callable[[], Any]:
 
 
 def timed(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
-    """Milliseconds a call, the median of windows of several, after warming up; and the peak of memory in GiB, which is
-    0 without a GPU."""
+    """Milliseconds a call, the median of windows of several, after warming up; and the peak in GiB of the memory that
+    is taken from the GPU, 0 without one. That is what is reserved, not what is allocated: a graph's activations lie in
+    its own pool and are allocated no more once it is captured. What warming up has left over is given back before."""
     cuda = torch.cuda.is_available()
     for _ in range(3):
         call()
     if cuda:
         torch.cuda.synchronize()
+        gc.collect()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     windows: list[float] = []
     began = time.monotonic()
@@ -107,7 +111,7 @@ def timed(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
         if cuda:
             torch.cuda.synchronize()
         windows.append((time.perf_counter() - start) / 5 * 1e3)
-    return statistics.median(windows), torch.cuda.max_memory_allocated() / 2**30 if cuda else 0.0
+    return statistics.median(windows), torch.cuda.max_memory_reserved() / 2**30 if cuda else 0.0
 
 
 def free() -> None:

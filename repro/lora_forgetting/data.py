@@ -28,9 +28,9 @@ _SHARPNESS = 2.0  # of the rows of transition probabilities: exp(2 normal), norm
 
 @dataclass(frozen=True)
 class Domain:
-    """What is trained on or measured. `take` gives sequences (B, T + 1) by their numbers below `n`; `held_out` is
-    (M, T + 1). `optimum_nats` is the loss a token of the best predictor there is, where it is known, else 0: losses are
-    told as what exceeds it."""
+    """What is trained on or measured. `take` gives sequences (B, T + 1) by their numbers below `n`, which stand on
+    `rows_on`; `held_out` is (M, T + 1), on the device of the run. `optimum_nats` is the loss a token of the best
+    predictor there is, where it is known, else 0: losses are told as what exceeds it."""
 
     name: str
     n: int
@@ -38,6 +38,7 @@ class Domain:
     held_out: torch.Tensor
     optimum_nats: float = 0.0
     bytes_per_token: float = math.nan
+    rows_on: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ def load(config: Config, device: torch.device) -> Domains:
     """A ValueError in one line where a text or a tokenizer is not to be had, or is too short."""
     if config.domain == "markov":
         return markov(config, device)
-    tokenizer = tokenizer_of(config)
-    source = _text(config, config.source, tokenizer, device)
+    tokenizer, place = tokenizer_of(config), torch.device("cpu") if config.text_on_host else device
+    source = _text(config, config.source, tokenizer, place)
     others = {Path(name).name.split(".")[0]: _other(config, name, tokenizer, device) for name in config.others}
-    target = _domain(config, _target(config, tokenizer, device))
-    known = _domain(config, source)
+    target = _domain(config, _target(config, tokenizer, place), device)
+    known = _domain(config, source, device)
     if config.target == "mixture":
         target = mixed(known, target)
     return Domains(known, target, others, tokenizer)
@@ -104,7 +105,7 @@ def _language(config: Config, which: int, device: torch.device) -> Domain:
     train, held = (sequences(p, n, config.seq_len, s) for n, s in zip((POOL, HELD_OUT), seeds, strict=True))
     tagged = [torch.cat((torch.full((len(c), 1), tag), c), 1).to(device) for c in (train, held)]
     name = f"Markov language {'AB'[which]} of {config.symbols} symbols, seed {config.seed}"
-    return Domain(name, POOL, lambda rows: tagged[0][rows], tagged[1], best_nats(p, held))
+    return Domain(name, POOL, lambda rows: tagged[0][rows], tagged[1], best_nats(p, held), rows_on=str(device))
 
 
 def markov(config: Config, device: torch.device) -> Domains:
@@ -161,15 +162,20 @@ def _target(config: Config, tokenizer: Tokenizer, device: torch.device) -> Token
     return _text(config, config.target, tokenizer, device)
 
 
-def _domain(config: Config, tokens: Tokens) -> Domain:
+def _domain(config: Config, tokens: Tokens, device: torch.device) -> Domain:
     seq_len, n = config.seq_len, tokens.n_windows(config.seq_len)
-    held = min(config.eval_windows, tokens.n_windows(seq_len, "val"))
+    n_val = tokens.n_windows(seq_len, "val")
+    held = min(config.eval_windows, n_val)
     for split, found, least in (("train", n, config.batch_size), ("val", held, 1)):
         if found < least:
             raise ValueError(f"{tokens.name}: {found} sequences of {seq_len} tokens in {split} and {least} needed")
-    device = tokens.train.device
-    held_out = tokens.windows(torch.arange(held, device=device), seq_len, "val")
-    return Domain(tokens.name, n, lambda rows: tokens.windows(rows, seq_len), held_out, 0.0, tokens.bytes_per_token)
+    place = tokens.train.device
+    # from all of it: the first are of one kind where the files of a folder are
+    rows = torch.arange(held, device=place) * n_val // max(1, held)
+    held_out = tokens.windows(rows, seq_len, "val").to(device)
+    return Domain(
+        tokens.name, n, lambda rows: tokens.windows(rows, seq_len), held_out, 0.0, tokens.bytes_per_token, str(place)
+    )
 
 
 def mixed(a: Domain, b: Domain) -> Domain:
@@ -179,4 +185,5 @@ def mixed(a: Domain, b: Domain) -> Domain:
     def take(rows: torch.Tensor) -> torch.Tensor:
         return torch.where((rows % 2 == 0)[:, None], a.take(rows // 2), b.take(rows // 2))
 
-    return Domain(f"{b.name}, every other sequence of the source", n, take, b.held_out, 0.0, b.bytes_per_token)
+    name = f"{b.name}, every other sequence of the source"
+    return Domain(name, n, take, b.held_out, 0.0, b.bytes_per_token, b.rows_on)

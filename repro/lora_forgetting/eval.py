@@ -23,15 +23,14 @@ from repro.lora_forgetting import data, figures
 from repro.lora_forgetting.config import Config, Measure
 from repro.lora_forgetting.data import Domain, Domains
 from repro.lora_forgetting.diversity import diversity
-from repro.lora_forgetting.model import at_plateau
+from repro.lora_forgetting.model import Control
 from repro.lora_forgetting.spectrum import changes, spectra, summary
-from repro.lora_forgetting.tasks import code_problems, code_scores, complete, math_problems, math_scores
+from repro.lora_forgetting.tasks import CodeProblem, code_problems, code_scores, complete, math_problems, math_scores
 
 Metrics = dict[str, float]
 _BATCH = 32  # sequences measured at once
 _QUESTIONS = {"hellaswag": "hellaswag_val", "arc_challenge": "arc_challenge", "winogrande": "winogrande"}
-_PROMPT, _NEW = 32, 64  # tokens that a sample continues, and that it has
-_ANSWER, _PROGRAM = 256, 512  # tokens of an answer, and of a program
+_ANSWER, _PROGRAM, _SAMPLE = 256, 512, 128  # tokens of an answer, of a program, and of a sample for its variety
 
 
 class Results:
@@ -45,8 +44,8 @@ class Results:
         self.found[stage] = metrics
         write(self.path, json.dumps(self.found, indent=1) + "\n")
 
-    def __getitem__(self, stage: str) -> Metrics:
-        return self.found[stage]
+    def __contains__(self, stage: str) -> bool:
+        return stage in self.found
 
 
 @torch.no_grad()
@@ -60,13 +59,13 @@ def held_out(config: Config, decoder: Decoder, domain: Domain) -> float:
     return total / count - domain.optimum_nats
 
 
-def measure(config: Config, decoder: Decoder, base: Decoder, domains: Domains) -> Metrics:
-    """All that `config.measure` names, of an arm's decoder; `base` is what it began as. Losses: `target_nats`,
-    `source_nats` and the base's own, `source_base_nats`; the same two of each other text by its name."""
+def measure(config: Config, decoder: Decoder, base: Decoder | None, domains: Domains) -> Metrics:
+    """All that `config.measure` names, of an arm's decoder. `base` is what it began as, on any device; none where the
+    decoder is itself a base, of which nothing has changed."""
     found: Metrics = {}
     if "loss" in config.measure:
-        found |= losses(config, decoder, base, domains)
-    if "spectrum" in config.measure:
+        found |= losses(config, decoder, domains)
+    if "spectrum" in config.measure and base is not None:
         found |= spectrum(decoder, base)
     if "choices" in config.measure:
         found |= choices(config, decoder, domains)
@@ -79,14 +78,14 @@ def measure(config: Config, decoder: Decoder, base: Decoder, domains: Domains) -
     return found
 
 
-def losses(config: Config, decoder: Decoder, base: Decoder, domains: Domains) -> Metrics:
-    """In nats a token, and for text the target's in bits per byte too."""
-    found = {"target_nats": held_out(config, decoder, domains.target)}
-    for name, domain in {"source": domains.source, **domains.others}.items():
-        found[f"{name}_nats"] = held_out(config, decoder, domain)
-        found[f"{name}_base_nats"] = held_out(config, base, domain)
-    if math.isfinite(domains.target.bytes_per_token):
-        found["target_bits_per_byte"] = found["target_nats"] / math.log(2) / domains.target.bytes_per_token
+def losses(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
+    """`target_nats` and `source_nats` a token, and the same of each other text by its name; for text
+    `…_bits_per_byte` too."""
+    found = {}
+    for name, domain in {"target": domains.target, "source": domains.source, **domains.others}.items():
+        nats = found[f"{name}_nats"] = held_out(config, decoder, domain)
+        if math.isfinite(domain.bytes_per_token):
+            found[f"{name}_bits_per_byte"] = nats / math.log(2) / domain.bytes_per_token
     return found
 
 
@@ -120,19 +119,31 @@ def _precision(config: Config, decoder: Decoder) -> torch.autocast:
 
 
 def plain(decoder: Decoder) -> Decoder:
-    """A copy to generate with: adapters merged."""
-    return lora.merged(decoder).requires_grad_(False)
+    """What to generate with: a copy in which adapters are merged, or the decoder itself."""
+    return lora.merged(decoder).requires_grad_(False) if lora.layers(decoder) else decoder
 
 
 def variety(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
-    """How different the samples of a prompt are, prompts being beginnings of the source's held-out texts."""
+    """How different the samples of a prompt are: of HumanEval's prompts, at the paper's temperature and top-p. None of
+    them is run."""
+    samples = _programs(config, decoder, domains, code_problems(_human_eval(config), config.prompts), _SAMPLE)
+    return {f"samples_{name}": value for name, value in diversity(samples).items()}
+
+
+def _human_eval(config: Config) -> Path:
+    return Path(config.evals) / "humaneval.jsonl.bz2"
+
+
+def _programs(
+    config: Config, decoder: Decoder, domains: Domains, problems: Sequence[CodeProblem], tokens: int
+) -> list[list[str]]:
+    """`samples` completions of each problem at temperature 0.2 and top-p 0.95, as the paper has it."""
     assert domains.tokenizer is not None
-    prompts = [domains.tokenizer.decode(row[:_PROMPT].tolist()) for row in domains.source.held_out[: config.prompts]]
-    samples = complete(
-        plain(decoder), domains.tokenizer, prompts, config.samples, _NEW, (), Sampling(1.0, 0.95),
+    prompts, stops = [problem.prompt for problem in problems], problems[0].stops
+    return complete(
+        plain(decoder), domains.tokenizer, prompts, config.samples, tokens, stops, Sampling(0.2, 0.95),
         seed=config.seed, dtype=_type(config),
     )  # fmt: skip
-    return {f"samples_{name}": value for name, value in diversity(samples).items()}
 
 
 def gsm8k(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
@@ -147,32 +158,27 @@ def gsm8k(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
 
 
 def code(config: Config, decoder: Decoder, domains: Domains) -> Metrics:
-    """pass@1 on HumanEval from `samples` samples at temperature 0.2 and top-p 0.95, as the paper has it."""
-    assert domains.tokenizer is not None
-    problems = code_problems(Path(config.evals) / "humaneval.jsonl.bz2", config.questions or None)
-    made = complete(
-        plain(decoder), domains.tokenizer, [p.prompt for p in problems], config.samples, _PROGRAM,
-        problems[0].stops, Sampling(0.2, 0.95), seed=config.seed, dtype=_type(config),
-    )  # fmt: skip
-    scores = code_scores(problems, made)
-    return {f"humaneval_{name}": scores[name] for name in ("pass_at_1", "pass_at_1_se")}
+    """pass@1 on HumanEval, and pass@10 where there are as many samples."""
+    problems = code_problems(_human_eval(config), config.questions or None)
+    scores = code_scores(problems, _programs(config, decoder, domains, problems, _PROGRAM))
+    return {f"humaneval_{name}": value for name, value in scores.items() if name.startswith("pass_at_")}
 
 
 def _type(config: Config) -> torch.dtype | None:
     return torch.bfloat16 if config.precision == "bf16" else None
 
 
-def finish(run: Run, config: Config, results: Results, plateau: tuple[float, float]) -> None:
-    """Write what was found. Forgetting is told of a base at its plateau alone."""
-    before, after = plateau
-    flat = at_plateau(before, after)
-    if not flat:
+def finish(run: Run, config: Config, results: Results, control: Control | None) -> None:
+    """Write what was found. Forgetting is told of a base at its plateau alone, or of one that is trusted to be."""
+    base, flat = results.found["base"], control is None or control.flat
+    metrics: Metrics = {"plateau_on_trust": 1.0} if control is None else _of_control(control)
+    if control is not None and not flat:
         run.say(
-            f"the base is at no plateau: trained on the source once more it went from {before:.4f} to {after:.4f} "
-            "nats; forgetting is not told; train the base longer (--base-steps)"
+            f"the base is at no plateau: trained on the source once more it went from {control.before_nats:.4f} to "
+            f"{control.after_nats:.4f} nats; forgetting is not told; train the base longer (--base-steps)"
         )
-    metrics: Metrics = {"base_nats_before_control": before, "base_nats": after, "at_plateau": float(flat)}
-    arms = {name: told(found, flat) for name, found in results.found.items() if name != "base"}
+    metrics |= {f"base_{key}": value for key, value in base.items()}
+    arms = {name: told(found, base, flat) for name, found in results.found.items() if name != "base"}
     for name, found in arms.items():
         metrics |= {key if len(arms) == 1 else f"{name}_{key}": value for key, value in found.items()}
     if len(arms) > 1 and flat:
@@ -181,17 +187,24 @@ def finish(run: Run, config: Config, results: Results, plateau: tuple[float, flo
     run.finish(**metrics)
 
 
-def told(found: Mapping[str, float], flat: bool) -> Metrics:
-    """The numbers of an arm, with `forgot_nats`, what the source's loss rose by; or without any of the source."""
-    texts = [key.removesuffix("_base_nats") for key in found if key.endswith("_base_nats")]
-    kept = {key: value for key, value in found.items() if not key.endswith("_base_nats")}
+def _of_control(control: Control) -> Metrics:
+    return {
+        "control_before_nats": control.before_nats, "control_after_nats": control.after_nats,
+        "at_plateau": float(control.flat),
+    }  # fmt: skip
+
+
+def told(found: Mapping[str, float], base: Mapping[str, float], flat: bool) -> Metrics:
+    """The numbers of an arm, with `forgot_nats`, what the source's loss rose by since the base, and the same of other
+    texts and in bits per byte; or without any of the source."""
+    of_texts = {key for key in found if key.endswith(_LOSSES) and not key.startswith("target_")}
     if not flat:
-        return {k: v for k, v in kept.items() if k.removesuffix("_nats") not in texts and k not in _OF_SOURCE}
-    rises = {text: found[f"{text}_nats"] - found[f"{text}_base_nats"] for text in texts}
-    kept = {key: value for key, value in kept.items() if key.removesuffix("_nats") not in texts}
-    return kept | {("forgot_nats" if text == "source" else f"forgot_{text}_nats"): rise for text, rise in rises.items()}
+        return {key: value for key, value in found.items() if key not in of_texts | _OF_SOURCE}
+    kept = {key: value for key, value in found.items() if key not in of_texts}
+    return kept | {f"forgot_{key.removeprefix('source_')}": found[key] - base[key] for key in found if key in of_texts}
 
 
+_LOSSES = ("_nats", "_bits_per_byte")
 _OF_SOURCE = {*_QUESTIONS, "source_accuracy"}
 
 
@@ -201,7 +214,7 @@ _OF_SOURCE = {*_QUESTIONS, "source_accuracy"}
 @dataclass(frozen=True)
 class Options:
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """The folder of a finished run; its last arm is measured."""
+    """The folder of a finished run; its last arm is measured, and its base."""
     measure: tuple[Measure, ...] = ("loss",)
     """What of it."""
     evals: str = ""
@@ -225,7 +238,8 @@ def main(args: Sequence[str] | None = None) -> None:
             samples=asked.samples or config.samples,
         )  # fmt: skip
         domains = data.load(config, device)
-        found = measure(config, decoder.to(device), base.to(device), domains)
+        found = measure(config, decoder.to(device), base, domains)
+        found |= {f"base_{name}": value for name, value in measure(config, base.to(device), None, domains).items()}
     except ValueError as error:
         raise SystemExit(str(error)) from None
     print(json.dumps({name: round(value, 6) for name, value in found.items()}, indent=2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from repro.lab.lora import LoRA, adapt
 from repro.lab.transformer import Attention, Context, Decoder, Shape, Slot, rotate
 from repro.lora_forgetting.config import Config
 
-PLATEAU = 0.01  # of the source's loss: what a base may still gain by training on it for as long as an arm trains
+PLATEAU = 0.01  # of the source's loss: what training on it for as long as an arm trains may still change
 _SAID = "plateau.json"
 
 
@@ -72,35 +73,45 @@ def arm_of(config: Config, base: Decoder) -> Decoder:
         base.requires_grad_(True)
         base.embed.requires_grad_(config.embeddings)
         return base
-    return adapt(base, lora(config))
+    return adapt(base, lora(config), torch.bfloat16 if config.frozen == "bf16" else None)
 
 
 def lora(config: Config) -> LoRA:
     return LoRA(config.r, config.alpha or 2.0 * config.r, config.targets, config.dropout, config.init, config.rslora)
 
 
-# A base on the disk: a Hugging Face folder, and what is known of its plateau
+# A base on the disk: a Hugging Face folder, and what its control said
 
 
-def save_base(decoder: Decoder, folder: Path, before: float, after: float) -> None:
-    """Keep a base, with the source's loss in nats a token before and after the control."""
-    hub.save(decoder, folder)
-    write(folder / _SAID, json.dumps({"before_nats": before, "after_nats": after}) + "\n")
+@dataclass(frozen=True)
+class Control:
+    """The source's loss in nats a token of a base, and after a control trained it on the source for so many tokens."""
+
+    before_nats: float
+    after_nats: float
+    tokens: int
+
+    @property
+    def flat(self) -> bool:
+        """Whether the base is trained as far as makes forgetting mean something. One that gains more than `PLATEAU` of
+        its loss by the control would go on learning the source's language from a target that shares some of it, and
+        show less than it forgets, or the opposite of forgetting. One that loses more tells nothing: the control itself
+        has wrecked it."""
+        return abs(self.before_nats - self.after_nats) <= PLATEAU * self.before_nats
+
+
+def keep_control(folder: Path, control: Control) -> None:
+    write(folder / _SAID, json.dumps(asdict(control)) + "\n")
 
 
 def is_base(name: str) -> bool:
+    """Whether a folder holds a base whose control has ended."""
     return bool(name) and (Path(name) / _SAID).is_file()
 
 
-def plateau(folder: Path) -> tuple[float, float]:
-    """The source's loss before and after the control."""
-    said = json.loads((folder / _SAID).read_text("utf-8"))
-    return said["before_nats"], said["after_nats"]
-
-
-def at_plateau(before: float, after: float) -> bool:
-    """Whether a base is trained as far as makes forgetting mean something. What it may still learn of its source is
-    measured: a control trains it on the source for as long as an arm will on the target. A base that gains more by
-    that than `PLATEAU` of its loss would go on learning the source's language from a target that shares some of it,
-    and show less than it forgets, or the opposite of forgetting."""
-    return before - after <= PLATEAU * before
+def control_of(folder: Path) -> Control:
+    """A ValueError in one line where that is not what the folder holds."""
+    try:
+        return Control(**json.loads((folder / _SAID).read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{folder / _SAID}: {error}; make the base anew with gpu-base") from None

@@ -59,8 +59,9 @@ def _exchanged(row: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
 
 def problems(path: Path, tokenizer: Tokenizer, cache: Path, device: torch.device | str = "cpu") -> Tokens:
     """Problems and answers of a file of JSON lines (GSM8K's question and answer, MetaMathQA's query and response,
-    Magicoder's instruction and response; also packed as .bz2 or .gz), each a document as `tasks.math_prompt` asks them.
-    Some are held out, told by their hashes. A ValueError in one line where a line is of none of these forms."""
+    Magicoder's instruction and response; also packed as .bz2 or .gz), each a document as `tasks.math_prompt` asks them;
+    or Tülu's messages, each under the name of who writes it. Some are held out, told by their hashes. A ValueError in
+    one line where a line is of none of these forms."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         name = path.name.split(".")[0]
@@ -78,10 +79,21 @@ def _lines(path: Path) -> str:
 
 
 def _text(row: dict[str, Any], where: str) -> str:
+    if "messages" in row:
+        return _dialogue(row["messages"], where)
     for asked, answered in _FIELDS:
         if asked in row and answered in row:
             try:
                 return math_text(text_of(row, asked), text_of(row, answered))
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from None
-    raise ValueError(f"{where}: the fields are none of {', '.join(' and '.join(pair) for pair in _FIELDS)}")
+    pairs = ", ".join(" and ".join(pair) for pair in _FIELDS)
+    raise ValueError(f"{where}: the fields are none of {pairs}, and no messages")
+
+
+def _dialogue(messages: Any, where: str) -> str:
+    """As Tülu's own template has it."""
+    try:
+        return "".join(f"<|{text_of(said, 'role')}|>\n{text_of(said, 'content').strip()}\n" for said in messages)
+    except (TypeError, AttributeError, ValueError):
+        raise ValueError(f"{where}: messages is no list of objects with a role and a content") from None

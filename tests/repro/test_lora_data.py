@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -107,6 +108,36 @@ def test_every_target_gives_sequences(texts, tmp_path, target):
         python = load(replace(texts, target="python"), CPU)
         assert torch.equal(python.target.held_out == 256, found.target.held_out == 256)  # ends stay
         assert (python.target.held_out == found.target.held_out).float().mean() < 0.1
+
+
+def test_what_is_held_out_is_of_every_file(texts, tmp_path):
+    (tmp_path / "text/val/zz.txt").write_text("zz " * 400)
+    said = load(texts, CPU)
+    parts = [said.tokenizer.decode(row.tolist()) for row in said.source.held_out]
+    assert len(parts) == 5 and "val 0 squares" in parts[0] and "zz zz" in parts[-1]
+
+
+@pytest.mark.parametrize("on_host", [False, True])
+def test_rows_stand_where_the_tokens_do(texts, on_host):
+    """On the meta device in place of a GPU: what is held out is there always, the tokens where they are left."""
+    found = load(replace(texts, target="mixture", text_on_host=on_host), torch.device("meta"))
+    assert {found.source.rows_on, found.target.rows_on} == {"cpu" if on_host else "meta"}
+    rows = batch_indices(found.target.n, 4, 0, 0, found.target.rows_on)
+    assert found.target.take(rows).device.type == rows.device.type == found.target.rows_on
+    assert found.target.held_out.device.type == found.source.held_out.device.type == "meta"
+
+
+def test_dialogues_and_pairs_are_read(texts, tmp_path):
+    said = [{"role": "user", "content": " What is it? "}, {"role": "assistant", "content": "It is."}]
+    rows = [{"messages": [*said, {"role": "user", "content": str(i)}]} for i in range(80)]
+    (tmp_path / "tulu.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = load(replace(texts, target=str(tmp_path / "tulu.jsonl")), CPU)
+    text = found.tokenizer.decode(found.target.take(torch.arange(8))[:, :-1].flatten().tolist())
+    assert "<|user|>\nWhat is it?\n<|assistant|>\nIt is.\n<|user|>\n" in text
+    for odd in ([1], [{"role": "user"}], "x", 4, None):
+        (tmp_path / "odd.jsonl").write_text(json.dumps({"messages": odd}))
+        with pytest.raises(ValueError, match="line 1: messages is no list of objects with a role and a content"):
+            load(replace(texts, target=str(tmp_path / "odd.jsonl")), CPU)
 
 
 def test_what_is_not_there_is_said_in_one_line(texts):

@@ -9,20 +9,32 @@ import torch
 
 from repro.lab import lora
 from repro.lab.distributed import World
+from repro.lab.recipe import Command
+from repro.lab.transformer import Shape
 from repro.lora_forgetting.config import Config
+from repro.lora_forgetting.cost import Size, ours, timed
 from repro.lora_forgetting.data import Domain
+from repro.lora_forgetting.experiment import Experiment, make_state
 from repro.lora_forgetting.model import arm_of, first
-from repro.lora_forgetting.train import Step, make_state
+from repro.lora_forgetting.train import Step, train
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 SMALL = Config(symbols=62, d_model=128, n_layers=3, n_heads=4, d_ff=256, seq_len=128, batch_size=8, r=8, lr=1e-2,
                steps=30)  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def every_version_is_compiled():
+    """Where Dynamo has seen too many versions of a block, it would run it uncompiled without a word."""
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        yield
+
+
 def losses(config: Config) -> torch.Tensor:
     w = World(0, 1, torch.device("cuda"))
     tokens = torch.randint(64, (32, config.seq_len + 1), generator=torch.Generator().manual_seed(0)).cuda()
-    domain = Domain("", 32, lambda rows: tokens[rows], tokens)
+    domain = Domain("", 32, lambda rows: tokens[rows], tokens, rows_on="cuda")
     decoder = first(config).cuda()
     torch.manual_seed(1)
     state = make_state(config, arm_of(config, decoder), w)
@@ -50,10 +62,38 @@ def test_captured_steps_follow_eager_ones(config):
 def test_thin_products_are_thick_ones(monkeypatch):
     whole = losses(replace(SMALL, compile=True))
     monkeypatch.setattr(lora, "is_thin", lambda *sizes: False)
-    torch.compiler.reset()
+    torch.compiler.reset()  # or it would not be asked again
     torch.testing.assert_close(losses(replace(SMALL, compile=True)), whole, rtol=2e-3, atol=2e-3)
 
 
 def test_dropout_and_micro_batches_are_captured():
     found = losses(replace(SMALL, compile=True, dropout=0.1, accum=2))
     assert found.isfinite().all() and found[-1] < found[0] - 0.05
+
+
+def test_many_arms_in_one_run_are_all_compiled(tmp_path, monkeypatch):
+    """More versions of a block than Dynamo may keep here, one stage after another; and a stage leaves no graph on the
+    GPU: the last holds what the first arm held, and cuBLAS's workspaces of a few streams. A graph's pool has 300 MB."""
+    config = replace(
+        SMALL, n_layers=2, batch_size=128, arms=("r2 r=2", "r3 r=3", "r4 r=4"), compile=True, base_steps=3,
+        control_steps=3, steps=3,
+    )  # fmt: skip
+    held, end = [], Experiment.end
+
+    def watched(self, stage, state):
+        end(self, stage, state)
+        torch.cuda.empty_cache()
+        held.append(torch.cuda.memory_reserved())
+
+    monkeypatch.setattr(Experiment, "end", watched)
+    with torch._dynamo.config.patch(recompile_limit=4):
+        train(Command("tiny", config, tmp_path / "run", float("inf")), World(0, 1, torch.device("cuda")))
+    assert len(held) == 5 and held[4] <= held[2] + (200 << 20)
+
+
+def test_what_a_step_takes_counts_its_activations():
+    """They lie in the graph's own pool, where nothing is allocated any more."""
+    step = ours(Size(Shape(512, 256, 4, 4, 2, 512, 512), 16, 512), "full")
+    step()
+    stream = 16 * 512 * 256 * 2  # bytes of one of the many that are kept for the gradient
+    assert timed(step, 0.1)[1] * 2**30 > torch.cuda.memory_allocated() + 20 * stream

@@ -13,7 +13,16 @@ from repro.lab.lora import layers, trained
 from repro.lab.optim import set_lr
 from repro.lora_forgetting.config import ATTENTION, Config, arm_config
 from repro.lora_forgetting.lion import LionW
-from repro.lora_forgetting.model import arm_of, at_plateau, drop_attention, first, is_base, lora, plateau, save_base
+from repro.lora_forgetting.model import (
+    Control,
+    arm_of,
+    control_of,
+    drop_attention,
+    first,
+    is_base,
+    keep_control,
+    lora,
+)
 
 torch.set_num_threads(1)
 
@@ -52,18 +61,21 @@ def test_attention_drops_in_training_alone():
         assert off < 1e-5 if dropout == 0 else off > 0.01
 
 
-def test_a_plateau_is_what_the_control_can_hardly_lower():
-    assert at_plateau(2.0, 1.981) and at_plateau(2.0, 2.1)
-    assert not at_plateau(2.0, 1.979)
+def test_a_plateau_is_what_the_control_hardly_moves():
+    """Up as little as down: a control that wrecks the base tells nothing."""
+    assert Control(2.0, 1.981, 1).flat and Control(2.0, 2.019, 1).flat
+    assert not Control(2.0, 1.979, 1).flat and not Control(2.0, 2.021, 1).flat
 
 
 def test_a_base_is_kept_with_what_is_known_of_it(tmp_path):
     assert not is_base("") and not is_base(str(tmp_path))
-    hub.save(tiny(), tmp_path / "hf")
-    assert not is_base(str(tmp_path / "hf"))
-    save_base(tiny(), tmp_path / "base", 2.5, 2.49)
-    assert is_base(str(tmp_path / "base")) and plateau(tmp_path / "base") == (2.5, 2.49)
-    torch.testing.assert_close(hub.load(tmp_path / "base")(ids(1, 9)), tiny()(ids(1, 9)), rtol=0, atol=1e-5)
+    hub.save(tiny(), tmp_path / "base")
+    assert not is_base(str(tmp_path / "base"))
+    keep_control(tmp_path / "base", Control(2.5, 2.49, 100))
+    assert is_base(str(tmp_path / "base")) and control_of(tmp_path / "base") == Control(2.5, 2.49, 100)
+    (tmp_path / "base/plateau.json").write_text('{"before_nats": 2.5, "after_nats": 2.49}')  # as it was once written
+    with pytest.raises(ValueError, match="plateau.json.*tokens.*; make the base anew with gpu-base"):
+        control_of(tmp_path / "base")
 
 
 # LionW

@@ -19,6 +19,7 @@ from repro.lab.documents import END
 from repro.lab.generate import Generator, Sampling
 from repro.lab.text import Tokens
 from repro.lab.tokenizers import Tokenizer
+from repro.lab.transformer import Cache
 from repro.lora_forgetting import targets, tasks
 from repro.lora_forgetting.sandbox import Limits, Outcome, refusal
 from repro.lora_forgetting.tasks import (
@@ -215,6 +216,23 @@ def test_samples_differ_and_come_again():
     assert [len(set(texts)) for texts in first] == [5, 5]
     assert complete(decoder, BYTES, ["ab", "c"], 5, 12, (), sampling, 4, seed=3) == first
     assert complete(decoder, BYTES, ["ab", "c"], 5, 12, (), sampling, 4, seed=4) != first
+
+
+def test_no_more_are_continued_at_once_than_there_is_memory_for(monkeypatch):
+    decoder, made, start = tiny(vocab_size=257), [], Generator.__init__
+    cache = Cache(decoder, 1, 16)  # a prompt of two tokens, and 14 more
+
+    def watched(self, of, batch, *more):
+        made.append(batch)
+        start(self, of, batch, *more)
+
+    monkeypatch.setattr(Generator, "__init__", watched)
+    expected = complete(decoder, BYTES, ["a", "b", "c"], 1, 14)
+    monkeypatch.setattr(tasks, "CACHE", 2 * 16 * cache.bytes_per_token)
+    assert complete(decoder, BYTES, ["a", "b", "c"], 1, 14) == expected
+    monkeypatch.setattr(tasks, "CACHE", 1)
+    assert complete(decoder, BYTES, ["a", "b", "c"], 1, 14) == expected
+    assert made == [3, 2, 1]
 
 
 def scripted(tokens: list[int], monkeypatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import gc
 import json
 import math
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,19 +21,22 @@ from repro.lab import hub, tokenizers
 from repro.lab.distributed import World
 from repro.lab.lora import layers
 from repro.lab.recipe import Command
-from repro.lora_forgetting import data, eval, figures
+from repro.lab.transformer import TokenLoss
+from repro.lora_forgetting import data, eval, figures, model
+from repro.lora_forgetting import train as train_module
 from repro.lora_forgetting.config import RECIPES, Config
 from repro.lora_forgetting.data import load
-from repro.lora_forgetting.model import arm_of, save_base
+from repro.lora_forgetting.experiment import make_state, stages
+from repro.lora_forgetting.model import arm_of
 from repro.lora_forgetting.sandbox import refusal
-from repro.lora_forgetting.train import learning_rate, load_run, make_state, stages, train, trapezoid
+from repro.lora_forgetting.train import learning_rate, load_run, train, trapezoid
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
 ALONE = World(0, 1, torch.device("cpu"))
 SMALL = Config(
     symbols=8, d_model=32, n_layers=1, n_heads=2, d_ff=40, seq_len=16, batch_size=8, base_steps=12, base_lr=1e-2,
-    control_steps=4, steps=5, r=2, arms=("full-lr0.01 method=full lr=0.01", "lora-r2-lr0.03 lr=0.03"), log_every=2,
+    control_steps=6, steps=5, r=2, arms=("full-lr0.01 method=full lr=0.01", "lora-r2-lr0.03 lr=0.03"), log_every=2,
     measure=("loss", "spectrum"),
 )  # fmt: skip
 
@@ -53,12 +58,18 @@ def record(out: Path) -> dict:
 def test_stages_follow_each_other():
     found = stages(SMALL)
     assert [(s.name, s.on_source, s.begins, s.ends) for s in found] == [
-        ("base", True, 0, 12), ("control", True, 12, 16), ("full-lr0.01", False, 16, 21),
-        ("lora-r2-lr0.03", False, 21, 26),
+        ("base", True, 0, 12), ("control", True, 12, 18), ("full-lr0.01", False, 18, 23),
+        ("lora-r2-lr0.03", False, 23, 28),
     ]  # fmt: skip
     assert found[1].config.lr == pytest.approx(SMALL.base_lr / 3) and found[2].config.method == "full"
     with pytest.raises(ValueError, match="set --control-steps"):
         stages(replace(SMALL, control_steps=0))
+    given = replace(SMALL, domain="text", base="folder")
+    for odd in (
+        SMALL, given, replace(given, base_steps=0), replace(given, base="smollm2", base_steps=0, control_steps=0)
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="--trusted is for a checkpoint as it is"):
+            stages(replace(odd, trusted=True))
 
 
 def test_a_trapezoid_has_its_own_cool_down():
@@ -72,43 +83,115 @@ def test_a_trapezoid_has_its_own_cool_down():
 
 def test_it_learns_and_forgets_and_says_so(tmp_path):
     config = replace(
-        SMALL, base_steps=300, control_steps=40, steps=60, batch_size=16,
+        SMALL, base_steps=300, control_steps=60, steps=60, batch_size=16,
         arms=(*SMALL.arms, "wd method=full lr=0.01 weight_decay=1", "drop method=full lr=0.01 attention_dropout=0.3"),
     )  # fmt: skip
     run(tmp_path / "a", config)
     found = record(tmp_path / "a")
     m = found["metrics"]
     assert found["done"] and m["at_plateau"] == 1 and "Markov language A" in found["data"]
-    assert m["base_nats"] < math.log(8) and m["full-lr0.01_target_nats"] < m["lora-r2-lr0.03_target_nats"]
+    assert m["control_before_nats"] < math.log(8) and m["full-lr0.01_target_nats"] < m["lora-r2-lr0.03_target_nats"]
     assert m["full-lr0.01_forgot_nats"] > 0.2 and m["lora-r2-lr0.03_forgot_nats"] > 0.05
     assert m["full-lr0.01_rank_mlp"] > 2 and "lora-r2-lr0.03_rank_mlp" not in m
     assert m["lora-r2-lr0.03_change"] > 0
     assert len({m[f"{arm}_target_nats"] for arm in ("full-lr0.01", "wd", "drop")}) == 3
     assert found["figures"] == ["tiny-s0-fronts.png"] and (tmp_path / "a/tiny-s0-fronts.png").stat().st_size < 200_000
     said = json.loads((tmp_path / "a/arms.json").read_text())
-    bases = {found["source_base_nats"] for name, found in said.items() if name != "base"}
-    assert len(bases) == 1  # every arm began at the same base
     optimum = load(config, torch.device("cpu")).source.optimum_nats
-    assert m["base_nats"] - optimum == pytest.approx(bases.pop(), abs=1e-5)
+    assert set(said["base"]) == {"target_nats", "source_nats"}  # nothing of it has changed
+    # arms begin where the base was before the control
+    assert m["control_before_nats"] - optimum == pytest.approx(m["base_source_nats"], abs=1e-5)
+    assert m["control_after_nats"] != m["control_before_nats"] and m["base_target_nats"] > m["wd_target_nats"]
+    forgot = said["wd"]["source_nats"] - said["base"]["source_nats"]
+    assert m["wd_forgot_nats"] == pytest.approx(forgot, abs=1e-5)
 
 
 def test_forgetting_of_a_base_that_still_learns_is_not_told(tmp_path, capsys):
     run(tmp_path / "a")
     m = record(tmp_path / "a")["metrics"]
-    assert m["at_plateau"] == 0 and m["base_nats_before_control"] > 1.01 * m["base_nats"]
-    assert not [name for name in m if "forgot" in name or "source" in name]
+    assert m["at_plateau"] == 0 and m["control_before_nats"] > 1.01 * m["control_after_nats"]
+    assert not [name for name in m if "forgot" in name or ("source" in name and not name.startswith("base_"))]
     assert "full-lr0.01_target_nats" in m and record(tmp_path / "a")["figures"] == []
     assert "the base is at no plateau" in capsys.readouterr().err
 
 
+def test_arms_begin_at_the_base_before_the_control(tmp_path):
+    """However much the control changes: with no step of their own they are that base."""
+    run(tmp_path / "a", replace(SMALL, control_steps=30, base_lr=0.5, arms=("x method=full lr=0",)))
+    said = json.loads((tmp_path / "a/arms.json").read_text())
+    assert said["x"] == pytest.approx(said["base"] | {"change": 0.0}, abs=1e-6)
+    m = record(tmp_path / "a")["metrics"]
+    optimum = load(SMALL, ALONE.device).source.optimum_nats
+    assert m["base_source_nats"] + optimum == pytest.approx(m["control_before_nats"], abs=1e-5)
+    assert abs(m["control_after_nats"] - m["control_before_nats"]) > 0.1
+
+
+def test_an_arm_is_no_longer_than_the_control(tmp_path):
+    longer = replace(SMALL, arms=(*SMALL.arms, "long steps=7"))
+    with pytest.raises(
+        SystemExit, match="long trains on 896 tokens and the base's control on 768, which tells nothing"
+    ):
+        run(tmp_path / "a", longer)
+    run(tmp_path / "b")
+    assert model.control_of(tmp_path / "b/base").tokens == 768
+
+
 def test_what_is_told_of_an_arm():
-    found = {"target_nats": 1.0, "source_nats": 3.0, "source_base_nats": 2.0, "x_nats": 5.0, "x_base_nats": 4.5,
-             "source_accuracy": 0.3, "hellaswag": 0.3, "rank_mlp": 4.0}  # fmt: skip
-    assert eval.told(found, True) == {
-        "target_nats": 1.0, "source_accuracy": 0.3, "hellaswag": 0.3, "rank_mlp": 4.0, "forgot_nats": 1.0,
-        "forgot_x_nats": 0.5,
+    base = {"target_nats": 4.0, "source_nats": 2.0, "source_bits_per_byte": 1.0, "x_nats": 4.5, "x_bits_per_byte": 2.0}
+    found = {
+        "target_nats": 1.0, "target_bits_per_byte": 0.5, "source_nats": 3.0, "source_bits_per_byte": 1.4, "x_nats": 5.0,
+        "x_bits_per_byte": 2.2, "source_accuracy": 0.3, "hellaswag": 0.3, "rank_mlp": 4.0,
     }  # fmt: skip
-    assert eval.told(found, False) == {"target_nats": 1.0, "rank_mlp": 4.0}
+    assert eval.told(found, base, True) == pytest.approx({
+        "target_nats": 1.0, "target_bits_per_byte": 0.5, "source_accuracy": 0.3, "hellaswag": 0.3, "rank_mlp": 4.0,
+        "forgot_nats": 1.0, "forgot_bits_per_byte": 0.4, "forgot_x_nats": 0.5, "forgot_x_bits_per_byte": 0.2,
+    })  # fmt: skip
+    assert eval.told(found, base, False) == {"target_nats": 1.0, "target_bits_per_byte": 0.5, "rank_mlp": 4.0}
+
+
+def test_a_stage_leaves_nothing_compiled_behind(tmp_path, monkeypatch):
+    """Each begins with Dynamo's count of versions at nothing, and the step before is gone."""
+    alive, seen = weakref.WeakSet(), []
+
+    class Watched(train_module.Step):
+        def __init__(self, *args):
+            seen.append(len(alive))
+            super().__init__(*args)
+            alive.add(self)
+
+    resets = []
+    monkeypatch.setattr(train_module, "Step", Watched)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(len(alive)))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: None)
+    gc.disable()
+    try:
+        run(tmp_path / "a", replace(SMALL, compile=True))
+    finally:
+        gc.enable()
+    assert seen == [0, 0, 0, 0] and len(resets) == 8
+
+
+def test_every_stage_is_compiled_whatever_came_before(tmp_path, monkeypatch):
+    """Three ranks make more versions of a block than Dynamo may keep here; what exceeds them would run uncompiled."""
+    with_inductor = TokenLoss.compile
+    monkeypatch.setattr(TokenLoss, "compile", lambda self: with_inductor(self, backend="eager"))
+    config = replace(SMALL, compile=True, base_steps=2, control_steps=2, steps=2, n_layers=2, measure=("loss",),
+                     arms=("a r=2", "b r=3", "c r=4"))  # fmt: skip
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(recompile_limit=4, fail_on_recompile_limit_hit=True):
+        run(tmp_path / "a", config)
+    torch.compiler.reset()
+    assert record(tmp_path / "a")["done"]
+
+
+def test_a_step_of_many_micro_batches_is_not_captured(monkeypatch):
+    monkeypatch.setattr(train_module, "captured", lambda run, state, w: "captured")
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: None)
+    domain = load(SMALL, ALONE.device).target
+    for accum, known in ((1, True), (8, True), (16, False)):
+        config = replace(SMALL, compile=True, accum=accum)
+        step = train_module.Step(config, domain, make_state(config, tiny(), ALONE), ALONE)
+        assert (step.take == "captured") is known
 
 
 def weights(state) -> torch.Tensor:
@@ -117,13 +200,13 @@ def weights(state) -> torch.Tensor:
 
 def test_stopped_and_resumed_is_bitwise_the_same(tmp_path):
     """Whichever stage it is stopped in, and at their borders."""
-    config = replace(SMALL, base_steps=4, control_steps=2, steps=3)
+    config = replace(SMALL, base_steps=4, control_steps=3, steps=3)
     whole = run(tmp_path / "whole", config)
     for _ in range(40):
         state = run(tmp_path / "cut", config, minutes=0.0)
         if record(tmp_path / "cut")["done"]:
             break
-    assert len(record(tmp_path / "cut")["segments"]) == 12
+    assert len(record(tmp_path / "cut")["segments"]) == 13
     assert torch.equal(weights(state), weights(whole))
     assert record(tmp_path / "cut")["metrics"] == record(tmp_path / "whole")["metrics"]
     assert (tmp_path / "cut/arms.json").read_text() == (tmp_path / "whole/arms.json").read_text()
@@ -144,7 +227,7 @@ def test_the_control_goes_on_with_the_data_and_arms_begin_anew(tmp_path, monkeyp
     )
     rows = torch.arange(8)
     run(tmp_path / "a")
-    assert seen == [*range(16), *range(5), *range(5)]
+    assert seen == [*range(18), *range(5), *range(5)]
 
 
 def test_micro_batches_are_one_batch(tmp_path):
@@ -181,8 +264,9 @@ def test_the_last_arm_of_a_run_is_read_back(tmp_path, capsys):
     assert torch.equal(torch.cat([p.detach().double().flatten() for p in decoder.parameters()]), weights(state))
     eval.main([str(tmp_path / "a")])
     told = json.loads(capsys.readouterr().out)
-    kept = json.loads((tmp_path / "a/arms.json").read_text())["lora-r2-lr0.03"]
-    assert told == pytest.approx({k: v for k, v in kept.items() if k in told}, abs=1e-5)
+    said = json.loads((tmp_path / "a/arms.json").read_text())
+    known = said["lora-r2-lr0.03"] | {f"base_{name}": value for name, value in said["base"].items()}
+    assert told == pytest.approx({k: v for k, v in known.items() if k != "change"}, abs=1e-5)
     with pytest.raises(SystemExit, match="holds no run that can be read"):
         eval.main([str(tmp_path)])
 
@@ -217,6 +301,11 @@ def test_fronts_hold_what_nothing_beats():
 
 # a checkpoint and text
 
+PROGRAM = {
+    "task_id": "x", "prompt": 'def f():\n    """One."""\n', "entry_point": "f", "canonical_solution": "    return 1\n",
+    "test": "def check(f):\n assert f() == 1\n",
+}  # fmt: skip
+
 
 @pytest.fixture
 def text(tmp_path, monkeypatch):
@@ -236,33 +325,54 @@ def text(tmp_path, monkeypatch):
     ):
         lines = bytes(3 * (json.dumps(row) + "\n"), "utf-8")
         (tmp_path / f"{name}.jsonl.bz2").write_bytes(bz2.compress(lines))
+    (tmp_path / "humaneval.jsonl.bz2").write_bytes(bz2.compress(json.dumps(PROGRAM).encode()))
     return Config(
         domain="text", base=str(base), source=str(tmp_path / "text"), target="permuted", text_mb=0.2, seq_len=24,
-        batch_size=4, base_steps=3, control_steps=2, steps=2, r=2, evals=str(tmp_path), eval_windows=4, samples=3,
+        batch_size=4, base_steps=3, control_steps=3, steps=2, r=2, evals=str(tmp_path), eval_windows=4, samples=3,
         prompts=2, measure=("loss", "choices", "spectrum", "diversity"), log_every=1,
     )  # fmt: skip
 
 
 def test_a_checkpoint_is_healed_and_taught(tmp_path, text, monkeypatch):
-    monkeypatch.setattr(eval, "_PROMPT", 8)
-    monkeypatch.setattr(eval, "_NEW", 6)
-    healing = replace(text, arms=())
+    monkeypatch.setattr(eval, "_SAMPLE", 6)
+    healing = replace(text, arms=(), others=(str(tmp_path / "text/val"),))
     run(tmp_path / "base", healing)
     healed = str(tmp_path / "base/base")
     m = record(tmp_path / "base")["metrics"]
-    assert set(m) == {"base_nats_before_control", "base_nats", "at_plateau"}
-    decoder = hub.load(Path(healed))
-    save_base(decoder, Path(healed), m["base_nats"], m["base_nats"])  # as if it were at a plateau
+    assert {"control_before_nats", "control_after_nats", "at_plateau", "base_target_nats", "base_source_bits_per_byte",
+            "base_source_accuracy", "base_samples_unique", "base_val_bits_per_byte"} <= set(m)  # fmt: skip
+    control = model.control_of(Path(healed))
+    model.keep_control(Path(healed), replace(control, after_nats=control.before_nats))  # as if it were at a plateau
     for precision in ("fp32", "bf16"):
         arm = replace(text, base=healed, base_steps=0, control_steps=0, precision=precision)
         run(tmp_path / precision, arm)
         found = record(tmp_path / precision)
         m = found["metrics"]
         assert "tokens permuted" in found["data"] and found["segments"][0]["to_step"] == 2
-        assert {"target_nats", "target_bits_per_byte", "forgot_nats", "source_accuracy", "hellaswag", "change",
-                "samples_distinct_2", "samples_unique", "at_plateau"} <= set(m)  # fmt: skip
+        assert {"target_nats", "target_bits_per_byte", "forgot_nats", "forgot_bits_per_byte", "source_accuracy",
+                "hellaswag", "change", "samples_distinct_2", "samples_unique", "at_plateau"} <= set(m)  # fmt: skip
+        assert m["forgot_bits_per_byte"] == pytest.approx(m["forgot_nats"] / math.log(2), rel=0.05)
         assert m["target_bits_per_byte"] == pytest.approx(m["target_nats"] / math.log(2), rel=0.05)
         assert 0 <= m["source_accuracy"] <= 1
+
+
+def test_a_checkpoint_can_be_trusted_and_its_text_left_on_the_host(tmp_path, text, monkeypatch):
+    """As the paper's own recipes do; a base in bf16, LionW, many micro-batches."""
+    monkeypatch.setattr(eval, "_SAMPLE", 6)
+    own = RECIPES["paper-code-ift-ep4-r16"].config
+    config = replace(
+        own, base=text.base, source=text.source, target="python", text_mb=0.2, evals=text.evals, seq_len=24,
+        batch_size=4, accum=4, steps=2, r=2, compile=False, eval_windows=4, samples=3, prompts=2,
+        measure=("loss", "choices", "diversity"), lr=1e-3,
+    )  # fmt: skip
+    assert config.trusted and config.text_on_host and config.frozen == "bf16" and config.dropout
+    state = run(tmp_path / "a", config)
+    m = record(tmp_path / "a")["metrics"]
+    assert m["plateau_on_trust"] == 1 and "at_plateau" not in m
+    assert {"base_source_accuracy", "base_hellaswag", "base_samples_unique", "forgot_nats", "source_accuracy"} <= set(m)
+    kinds = {str(p.dtype) for p in state.model.parameters() if not p.requires_grad and p.dim() > 1}
+    assert kinds == {"torch.bfloat16"}
+    assert load_run(tmp_path / "a")[1].embed.weight.dtype == torch.bfloat16
 
 
 def test_answers_and_programs_are_scored(tmp_path, text, monkeypatch):
@@ -271,17 +381,13 @@ def test_answers_and_programs_are_scored(tmp_path, text, monkeypatch):
     for name, value in (("_ANSWER", 4), ("_PROGRAM", 4)):
         monkeypatch.setattr(eval, name, value)
     sum_ = {"question": "1?", "answer": "#### 1"}
-    program = {
-        "task_id": "x", "prompt": 'def f():\n    """One."""\n', "entry_point": "f",
-        "canonical_solution": "    return 1\n", "test": "def check(f):\n assert f() == 1\n",
-    }  # fmt: skip
-    for name, row in (("gsm8k_train", sum_), ("gsm8k_test", sum_), ("humaneval", program)):
+    for name, row in (("gsm8k_train", sum_), ("gsm8k_test", sum_)):
         (tmp_path / f"{name}.jsonl.bz2").write_bytes(bz2.compress(json.dumps(row).encode()))
     domains, decoder = load(text, torch.device("cpu")), tiny(vocab_size=257, max_seq_len=128)
-    found = eval.measure(replace(text, measure=("gsm8k", "code")), decoder, decoder, domains)
+    found = eval.measure(replace(text, measure=("gsm8k", "code"), samples=10), decoder, decoder, domains)
     assert set(found) == {
         "gsm8k_exact_match", "gsm8k_exact_match_se", "gsm8k_exact_match_flexible", "gsm8k_exact_match_flexible_se",
-        "humaneval_pass_at_1", "humaneval_pass_at_1_se",
+        "humaneval_pass_at_1", "humaneval_pass_at_1_se", "humaneval_pass_at_10", "humaneval_pass_at_10_se",
     }  # fmt: skip
     assert found["humaneval_pass_at_1"] == 0  # of a random decoder
     right = [["\n    return 1\n"] * 3]
