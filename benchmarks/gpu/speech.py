@@ -7,7 +7,10 @@ The paper's encoder (18 Conformer blocks of width 512, 80 ms a step) before Smol
 49,152 tokens) with LoRA of rank 8 on q, k, v and o; the encoder is trained. Random weights; 32 utterances of 6 to 16 s
 with 20 to 60 tokens a step, bf16: forward, loss, backward, clipping, AdamW. Decoding is of 64 utterances of 10 s, 40
 tokens each. The peer is transformers' Parakeet encoder of as many blocks, width and feed-forward parameters (its blocks
-have two half ones), its Llama, and peft's LoRA.
+have two half ones), its Llama, and peft's LoRA, in processes of its own. As people join them, its front end of
+two-dimensional convolutions works harder than ours of one dimension, and logits are made over audio too; `even` is the
+compiled peer with our front end and logits of the text alone. Its relative positions remain. Decoding is told without
+the encoder, whose own time stands beside it. `peak_gib` is reserved memory, captured graphs' pools included.
 
 Verified decoding is timed at its two ends: no guess right, which is what reading four places instead of one costs, and
 every guess right. `--run OUT` times a trained model on its own test, and counts its calls and its ties in bf16.
@@ -25,20 +28,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import say, seconds_a_call, show_profile
+from timing import apart, say, seconds_a_call, show_profile
 from torch import nn
+from torch.nn import functional as F
 
 from repro.lab.data import step_seed
 from repro.lab.distributed import World
 from repro.speech_llama import data, features, transcribe
 from repro.speech_llama.config import Config
 from repro.speech_llama.decoding import How, Recogniser
-from repro.speech_llama.measure import batches, most_tokens, tokens_per_call
+from repro.speech_llama.measure import audio_of, batches, most_tokens, tokens_per_call
+from repro.speech_llama.model import Subsample
 from repro.speech_llama.prompting import SpeechLLM
-from repro.speech_llama.system import System, stages
+from repro.speech_llama.system import System, encoder_shape, stages
 from repro.speech_llama.train import Step, make_state
 from repro.speech_llama.utterances import Utterance
-from repro.speech_llama.vocabulary import Units
+from repro.speech_llama.vocabulary import Listed
 
 DEVICE = torch.device("cuda")
 B, FRAMES, TOKENS = 32, (600, 1600), (20, 60)
@@ -49,6 +54,7 @@ CONFIG = Config(
 )  # fmt: skip
 VOCAB = 49_152
 UTTERANCES, AUDIO_S, NEW = 64, 10.0, 40  # of decoding
+torch.backends.cuda.matmul.allow_tf32 = True  # here, so that a process of a case's own has it too
 
 
 def random_speech(n: int = 8 * B) -> data.Speech:
@@ -63,18 +69,16 @@ def random_speech(n: int = 8 * B) -> data.Speech:
         for _ in range(n)
     ]
     spoken = [Utterance(str(i), t, "", "train", "train", "", "", lambda: None) for i, t in enumerate(texts)]  # type: ignore[arg-type, return-value]
-    heard = features.Speech(
-        levels.to(DEVICE), (frames.cumsum(0) - frames).to(DEVICE), frames.to(DEVICE), texts, spoken, "random"
-    )
-    units = Units("words", tuple(map(str, range(VOCAB - 2))))
+    heard = features.Speech(levels.to(DEVICE), frames.cumsum(0) - frames, frames, texts, spoken, "random", DEVICE)
+    units = Listed("words", tuple(map(str, range(VOCAB - 2))))
     split = data.Split(heard, heard.rows("train"), units, units)
-    return data.Speech("random", Units("words", ("a",)), units, split, split)
+    return data.Speech("random", Listed("words", ("a",)), units, split, split)
 
 
 def measured(case: str, call: Callable[[int], Any], audio_s: float, seconds: float) -> None:
-    torch.cuda.reset_peak_memory_stats()
+    """In a process, or after `free`, whose memory is this case's alone from its first call on."""
     took = seconds_a_call(call, seconds)
-    peak = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    peak = round(torch.cuda.max_memory_reserved() / 2**30, 2)
     say(case, f"training step, {B} utterances", audio_s / took, "audio s/s", ms=round(took * 1e3, 3), peak_gib=peak)
 
 
@@ -87,6 +91,7 @@ def taken(speech: data.Speech) -> tuple[list[tuple[torch.Tensor, int]], float]:
 
 
 def ours(seconds: float, profile: bool) -> None:
+    torch.cuda.reset_peak_memory_stats()
     w, speech = World(0, 1, DEVICE), random_speech()
     state = make_state(CONFIG, speech, w)
     model = state.model
@@ -110,11 +115,25 @@ def ours(seconds: float, profile: bool) -> None:
         show_profile(lambda: call(1))
 
 
-class Peer(nn.Module):
-    """transformers' parts, joined as its users join them: audio padded in front of the text, a mask over both."""
+class FrontEnd(nn.Module):
+    """Our convolutions in the place of Parakeet's."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.convolutions = Subsample(encoder_shape(CONFIG))
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.convolutions(x, mask.sum(-1))[0]
+        return found
+
+
+class Peer(nn.Module):
+    """transformers' parts, joined as its users join them: audio padded in front of the text, a mask over both. `even`:
+    with our front end, and logits of the text alone."""
+
+    def __init__(self, even: bool = False) -> None:
+        super().__init__()
+        self.even = even
         from peft import LoraConfig, get_peft_model
         from transformers import LlamaConfig, LlamaForCausalLM, ParakeetEncoder, ParakeetEncoderConfig
 
@@ -136,6 +155,8 @@ class Peer(nn.Module):
         lora = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])
         self.llama = get_peft_model(llama, lora)
         self.proj = nn.Linear(c.d_encoder, c.d_model, bias=False)
+        if even:
+            self.encoder.subsampling = FrontEnd()
 
     def audio(self, x: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         mask = torch.arange(x.shape[1], device=x.device) < frames[:, None]
@@ -153,6 +174,11 @@ class Peer(nn.Module):
         embedded = self.llama.get_input_embeddings()(given)
         inputs = torch.cat((audio.to(embedded.dtype), embedded), 1)
         mask = torch.cat((heard.long(), kept.long()), 1)
+        if self.even:
+            llama = self.llama.base_model.model
+            hidden = llama.model(inputs_embeds=inputs, attention_mask=mask).last_hidden_state[:, audio.shape[1] :]
+            logits = llama.lm_head(hidden[:, :-1]).float()
+            return F.cross_entropy(logits.flatten(0, 1), labels[:, audio.shape[1] + 1 :].flatten())
         loss: torch.Tensor = self.llama(inputs_embeds=inputs, attention_mask=mask, labels=labels).loss
         return loss
 
@@ -160,19 +186,18 @@ class Peer(nn.Module):
 def peer(how: str, seconds: float, profile: bool) -> None:
     """In the step that transformers' Trainer takes: autocast, clip, fused AdamW."""
     torch.manual_seed(0)
-    model, speech = Peer().to(DEVICE).train(), random_speech()
+    model, speech = Peer(even=how == "even").to(DEVICE).train(), random_speech()
     trained = [p for p in model.parameters() if p.requires_grad]
     adam = torch.optim.AdamW(trained, lr=1e-4, fused=DEVICE.type == "cuda")
-    forward = torch.compile(model) if how == "compiled" else model
+    forward = model if how == "eager" else torch.compile(model)
     pool, audio = taken(speech)
     split = speech.train
 
     def call(i: int) -> None:
         rows, width = pool[i % len(pool)]
-        rows = rows.to(DEVICE)
-        x, frames = split.take(rows, width)
+        x, *given = (features.sent(t, DEVICE) for t in (*split.take(rows, width), *split.tokens.take(rows)))
         with torch.autocast(DEVICE.type, torch.bfloat16):
-            loss = forward(x, frames, split.tokens.rows[rows], split.tokens.counts[rows])
+            loss = forward(x, *given)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         adam.step()
@@ -260,7 +285,13 @@ def peer_decoding(batch: int) -> None:
     audio, encoder_s = timed(encode)
     bos = llama.get_input_embeddings()(torch.full((batch, 1), VOCAB - 2, device=DEVICE))
     inputs = torch.cat((audio.to(bos.dtype), bos), 1)
-    more = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": False, "cache_implementation": "static"}
+    more = {
+        "max_new_tokens": NEW,
+        "min_new_tokens": NEW,
+        "do_sample": False,
+        "use_cache": True,
+        "cache_implementation": "static",
+    }
     mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=DEVICE)
     made, took = timed(lambda: llama.generate(inputs_embeds=inputs, attention_mask=mask, pad_token_id=0, **more), 3)
     assert made.shape[1] == NEW
@@ -279,12 +310,12 @@ def of_run(folder: Path, batch: int) -> None:
     most = most_tokens(config, speech)
     parts = []
     for rows, width in batches(speech.test, batch):
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            parts.append(model.audio(*speech.test.take(rows, width)))
+        parts.append(audio_of(config, model, speech.test, rows, width))
     widest = max(audio.shape[1] for audio, _ in parts)
     for dtype in (torch.float32, torch.bfloat16):
         strings: dict[str, list[list[int]]] = {}
         for how in ("greedy", *(("verified",) if model.heads is not None else ())):
+            free()
             recogniser = Recogniser(model, batch, widest, most, how, dtype=dtype)  # type: ignore[arg-type]
             said, took = timed(lambda r=recogniser: [one for part in parts for one in r(*part)], 3)  # type: ignore[misc]
             strings[how] = [one.tokens for one in said]
@@ -309,8 +340,8 @@ def main() -> None:
     parser.add_argument("--only", choices=["train", "decode"], help="one half")
     parser.add_argument("--run", type=Path, help="a trained model's folder: time it on its own test, and nothing else")
     asked = parser.parse_args()
-    torch.backends.cuda.matmul.allow_tf32 = asked.run is None
     if asked.run is not None:
+        torch.backends.cuda.matmul.allow_tf32 = False
         for batch in (1, 64):
             of_run(asked.run, batch)
             free()
@@ -318,18 +349,15 @@ def main() -> None:
     if asked.only != "decode":
         ours(asked.seconds, asked.profile)
         free()
-        for how in ("eager", "compiled") if asked.peer else ():
-            peer(how, asked.seconds, asked.profile and how == "compiled")
-            free()
+        for how in ("eager", "compiled", "even") if asked.peer else ():
+            apart(peer, how, asked.seconds, asked.profile and how == "compiled")
     if asked.only != "train":
         for batch in (UTTERANCES, 1):
-            decoding(batch, 1, profile=asked.profile)
-            for right in (False, True):
-                decoding(batch, 4, right)
-            free()
-            if asked.peer:
-                peer_decoding(batch)
+            for n_tokens, right in ((1, False), (4, False), (4, True)):
+                decoding(batch, n_tokens, right, asked.profile and n_tokens == 1)
                 free()
+            if asked.peer:
+                apart(peer_decoding, batch)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""What a small decoder reads before it hears anything: documents that begin with a garbled text. If what follows is the
-same text in clean, the decoder can learn to copy and repair from context; if it is another, it learns as much about the
-language and about such documents, and nothing to copy.
+"""What a small decoder reads before it hears anything. Of documents that begin with a garbled copy of a text and go on
+with it in clean, a decoder can learn to copy and repair from context (copy). If the garbled text is another one's, it
+learns as much about the language, and that what stands before a text is of no use (plain). Of clean texts alone it
+learns the language, and nothing about what may stand before them (clean).
 
 Shapes: B documents, U units of a text, P of its garbled copy, D d_model.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from repro.lab.losses import summed_cross_entropy
 from repro.lab.transformer import Decoder
 from repro.speech_llama.prompting import text_hidden, transcripts
 
+Kind = Literal["copy", "plain", "clean"]
 REPEATS = (2, 3)  # times that a unit stands in a garbled copy, the least and the most
 REPLACED = 0.15  # share of a garbled copy that is another unit
 ALONE = 0.2  # share of documents that are clean text alone
@@ -39,20 +41,21 @@ def garbled(tokens: torch.Tensor, counts: torch.Tensor, n_units: int) -> tuple[t
 
 class Reading(nn.Module):
     """A decoder with its loss on such documents: tokens (B, U) of so many (B,) -> the sum in nats over the clean texts,
-    and how many tokens these are. `own` says whether the garbled text is the document's own."""
+    and how many tokens these are."""
 
-    def __init__(self, decoder: Decoder, bos: int, eos: int, own: bool) -> None:
+    def __init__(self, decoder: Decoder, bos: int, eos: int, kind: Kind) -> None:
         super().__init__()
-        self.decoder, self.bos, self.eos, self.own = decoder, bos, eos, own
+        self.decoder, self.bos, self.eos, self.kind = decoder, bos, eos, kind
 
     def compile(self, *args: Any, **options: Any) -> None:
         self.decoder.compile(*args, **options)
 
     def forward(self, tokens: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         copy, copied = garbled(tokens, counts, self.bos)
-        if not self.own:
+        if self.kind == "plain":
             copy, copied = copy.roll(1, 0), copied.roll(1, 0)
-        copied = copied.masked_fill(torch.rand(copied.shape, device=copied.device) < ALONE, 0)
+        alone = 1.0 if self.kind == "clean" else ALONE
+        copied = copied.masked_fill(torch.rand(copied.shape, device=copied.device) < alone, 0)
         return self.loss(copy, copied, tokens, counts)
 
     def loss(

@@ -16,6 +16,7 @@ Where a corpus has no official split, hashes of ids or speakers hold some out: a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 
 from repro.lab import documents
 from repro.speech_llama import audio, digits, layouts, synthesis
-from repro.speech_llama.utterances import LANGUAGES, Corpus, Utterance
+from repro.speech_llama.utterances import LANGUAGES, LOSSY, Corpus, Utterance
 
 _TEXT_COLUMNS = ("text", "transcript", "transcription", "sentence", "normalized_text")
 _SPEAKER_COLUMNS = ("speaker_id", "client_id", "speaker")
@@ -65,8 +66,11 @@ def dataset(name: str) -> Corpus:
 
     utterances: list[Utterance] = []
     for part, rows in found.items():
-        split = _SPLITS.get(part.replace("-", ".").replace("_", ".").split(".")[0], "train")
-        utterances += _of_rows(name, part, split, rows, datasets)
+        split = _SPLITS.get(part.replace("-", ".").replace("_", ".").split(".")[0])
+        if split is None:  # Common Voice's other and invalidated are such
+            print(f"hf:{name}: {part} is left out, as neither train, validation nor test", file=sys.stderr)
+        else:
+            utterances += _of_rows(name, part, split, rows, datasets)
     return Corpus(called, utterances)
 
 
@@ -83,6 +87,7 @@ def _of_rows(name: str, part: str, split: str, rows: Any, datasets: Any) -> list
     language = language if language in LANGUAGES.values() else "en"
     texts = rows[text][:]
     speakers = rows[speaker][:] if speaker else [""] * len(rows)
+    coding = LOSSY.get(Path(rows[0][sound]["path"] or "").suffix, "") if len(rows) else ""
 
     def heard(i: int) -> np.ndarray:
         cell = rows[i][sound]
@@ -92,6 +97,6 @@ def _of_rows(name: str, part: str, split: str, rows: Any, datasets: Any) -> list
 
     return [
         Utterance(f"{part}-{i}", str(texts[i]), str(speakers[i]), split, part, language, rows._fingerprint,
-                  lambda i=i: heard(i))  # type: ignore[misc]
+                  lambda i=i: heard(i), coding)  # type: ignore[misc]
         for i in range(len(rows))
     ]  # fmt: skip

@@ -5,7 +5,8 @@ Shapes: N utterances, B of a batch, M mel bins, U units or tokens of the longest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,29 +24,51 @@ _WIDTHS = 4  # of batches; a graph is captured for each
 _POOL = 8  # batches whose utterances are sorted by length, so that few are padded much
 
 
-@dataclass(frozen=True)
 class Packed:
-    """Transcripts as numbers: (N, U), 0 beyond their ends, and how many each has (N,)."""
+    """Transcripts as numbers, end to end on the host: of as many as a corpus has, most of a padded table would be
+    padding. `counts` (N,) says how many each has, `most` is the longest's."""
 
-    rows: torch.Tensor
-    counts: torch.Tensor
+    def __init__(self, rows: Iterable[Sequence[int]]) -> None:
+        flat, counts = array("i"), array("q")
+        for row in rows:
+            flat.extend(row)
+            counts.append(len(row))
+        self.flat, self.counts = torch.tensor(flat, dtype=torch.int32), torch.tensor(counts, dtype=torch.int64)
+        self.starts = self.counts.cumsum(0) - self.counts
+        self.most = max(1, int(self.counts.max()))
 
-    @property
-    def most(self) -> int:
-        return self.rows.shape[1]
+    def take(self, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Some of them (B,): int64 (B, U), 0 beyond their ends, and how many each has (B,)."""
+        counts, places = self.counts[at], torch.arange(self.most)
+        mine = places < counts[:, None]
+        found = torch.zeros(mine.shape, dtype=torch.int64)
+        found[mine] = self.flat[(self.starts[at][:, None] + places)[mine]].long()
+        return found, counts
+
+    def twice(self) -> torch.Tensor:
+        """How often each has one number twice in a row (N,)."""
+        ends = self.starts + self.counts
+        same = torch.zeros(len(self.flat) + 1, dtype=torch.int64)
+        same[1:-1] = self.flat[1:] == self.flat[:-1]
+        same[self.starts] = 0  # the first of one after the last of another
+        sums = torch.cat((same.new_zeros(1), same.cumsum(0)))
+        return sums[ends] - sums[self.starts]
 
 
 class Split:
-    """Some utterances of a corpus, with their transcripts as CTC's units and as the decoder's tokens."""
+    """Some utterances of a corpus, with their transcripts as CTC's units and as the decoder's tokens. All but the
+    sound is on the host."""
 
     def __init__(self, heard: features.Speech, rows: torch.Tensor, units: Units, vocabulary: Vocabulary) -> None:
-        self.heard, self.rows, device = heard, rows, rows.device
+        self.heard, self.rows, self.device = heard, rows, heard.device
         self.lengths: list[int] = heard.frames[rows].tolist()
+        mine = [heard.utterances[i] for i in rows.tolist()]
         self.texts = [heard.texts[i] for i in rows.tolist()]
-        self.languages = [heard.utterances[i].language for i in rows.tolist()]
-        self.units = pack([units.encode(text) for text in self.texts], device)
-        self.unit_counts = self.units.counts.cpu()
-        self.tokens = pack([vocabulary.encode(text) for text in self.texts], device)
+        self.languages, self.parts, self.speakers = zip(
+            *((one.language, one.part, one.speaker) for one in mine), strict=True
+        )
+        self.units = Packed(units.encode(text) for text in self.texts)
+        self.tokens = Packed(vocabulary.encode(text) for text in self.texts)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -55,9 +78,12 @@ class Split:
         """Frames of the widest batch."""
         return rounded(max(self.lengths))
 
-    def take(self, at: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log mel power (B, width, M) of some utterances (B,), and how many frames of each are its own (B,)."""
-        return self.heard.batch(self.rows[at], width)
+    def take(
+        self, at: torch.Tensor, width: int, rates: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log mel power (B, width, M) of some utterances (B,) on the device, drawn out by `rates` (B,) where these are
+        given, and how many frames of each are its own (B,), on the host."""
+        return self.heard.batch(self.rows[at], width, rates)
 
 
 @dataclass(frozen=True)
@@ -69,12 +95,6 @@ class Speech:
     vocabulary: Vocabulary
     train: Split
     test: Split
-
-
-def pack(rows: Sequence[Sequence[int]], device: torch.device) -> Packed:
-    most = max(map(len, rows))
-    padded = torch.tensor([[*row, *[0] * (most - len(row))] for row in rows], device=device)
-    return Packed(padded, torch.tensor([len(row) for row in rows], device=device))
 
 
 def rounded(frames: int) -> int:
@@ -113,19 +133,27 @@ def load(config: Config, device: torch.device, cache: Path | None = None) -> Spe
         else corpora.corpus(config.data, config.seed)
     )
     heard = features.load(corpus, cache or features.CACHE, device)
-    rows = {split: heard.rows(split) for split in ("train", "test")}
-    rows["test"] = rows["test"][: config.test_utterances]
+    rows = {"train": heard.rows("train"), "test": measured_on(heard, config.test)[: config.test_utterances]}
     least = max(config.batch_size, config.lm_batch_size if config.decoder == "small" else 0)
     if len(rows["train"]) < least or not len(rows["test"]):
         raise ValueError(
             f"{heard.name}: {len(rows['train'])} utterances to train on and {len(rows['test'])} to test with, and "
             f"{least} needed for a step; name a corpus with more, or a smaller --batch-size"
         )
-    units = units_of((heard.texts[i] for i in rows["train"].tolist()), config.units)
+    units = units_of((heard.texts[i] for i in rows["train"].tolist()), config.units, config.n_subwords)
     vocabulary = vocabulary_of(config, units)
     train, test = (Split(heard, rows[split], units, vocabulary) for split in ("train", "test"))
     _check_ctc(config, train)
     return Speech(heard.name, units, vocabulary, train, test)
+
+
+def measured_on(heard: features.Speech, name: str) -> torch.Tensor:
+    """The utterances of a split, or of a part by the corpus's own name; none of them may be trained on."""
+    splits = sorted({one.split for one in heard.utterances} - {"train"})
+    parts = sorted({one.part for one in heard.utterances if one.split != "train"} - set(splits))
+    if name not in (*splits, *parts):
+        raise ValueError(f"{heard.name} has no '{name}' to test with; --test may be {', '.join((*splits, *parts))}")
+    return heard.rows(name) if name in splits else heard.rows("", part=name)
 
 
 def vocabulary_of(config: Config, units: Units) -> Vocabulary:
@@ -142,11 +170,9 @@ def vocabulary_of(config: Config, units: Units) -> Vocabulary:
 def _check_ctc(config: Config, train: Split) -> None:
     """CTC says at most one unit a step, and a blank between two that are alike."""
     steps = steps_of(torch.tensor(train.lengths), config.stride)
-    rows, counts = train.units.rows.cpu(), train.unit_counts
-    twice = ((rows[:, 1:] == rows[:, :-1]) & (torch.arange(1, rows.shape[1]) < counts[:, None])).sum(1)
-    short = int((steps < counts + twice).sum())
+    short = int((steps < train.units.counts + train.units.twice()).sum())
     if config.init == "ctc" and short > len(train) // 20:
         raise ValueError(
             f"{short} of {len(train)} utterances have more {config.units} than steps of {10 * config.stride} ms; "
-            "choose a smaller --stride"
+            "choose a smaller --stride, or --units subwords"
         )

@@ -60,12 +60,20 @@ class _Ended:
         return bool(earlier)
 
 
+def _ready(decoder: Decoder, dtype: torch.dtype | None) -> Decoder:
+    """A copy to decode with, in `dtype` or in that of the embeddings, with LoRA added: in fp32 first, since what it
+    adds may be less than the spacing of a frozen matrix's own numbers."""
+    wide = lora.merged(copy.deepcopy(decoder).float())
+    return wide.requires_grad_(False).to(dtype or decoder.embed.weight.dtype)
+
+
 class Recogniser:
     """Transcribes up to `batch` utterances of up to `places` audio embeddings, by at most `most` tokens each.
 
     It works on copies of the decoder and its heads as they are now, in `dtype` or in the decoder's own, with LoRA added
     to the matrices. On a GPU a call is compiled, then captured as a graph on first use; `captured=False` leaves it as
-    it is. Audio, whose width differs from batch to batch, is read compiled alone."""
+    it is. Audio, whose width differs from batch to batch, is read compiled alone. `tau` is on the device: filled with
+    another number it changes the next call."""
 
     def __init__(
         self, model: SpeechLLM, batch: int, places: int, most: int, how: How = "greedy", tau: float = 0.9,
@@ -74,12 +82,11 @@ class Recogniser:
         if how != "greedy" and model.heads is None:
             raise ValueError(f"{how} decoding needs the heads of a model that was trained with --n-tokens above 1")
         weight = model.decoder.embed.weight
-        # in fp32 first: what LoRA adds may be less than the spacing of a frozen matrix's own numbers
-        wide = lora.merged(copy.deepcopy(model.decoder).float())
-        self.decoder: Decoder = wide.requires_grad_(False).to(dtype or weight.dtype)
+        self.decoder = _ready(model.decoder, dtype)
         heads = None if how == "greedy" else model.heads
         self.heads: Heads | None = None if heads is None else copy.deepcopy(heads).to(dtype or weight.dtype)
-        self.bos, self.eos, self.how, self.tau, self.most = model.bos, model.eos, how, tau, most
+        self.bos, self.eos, self.how, self.most = model.bos, model.eos, how, most
+        self.tau = torch.tensor(tau, device=weight.device)
         self.block = 1 if self.heads is None else self.heads.n_tokens  # K
         self.places = places + 1 + most + self.block
         if self.places > self.decoder.shape.max_seq_len:
@@ -230,11 +237,13 @@ class Recogniser:
 
 
 @torch.no_grad()
-def beam(model: SpeechLLM, audio: torch.Tensor, heard: torch.Tensor, width: int, most: int) -> list[list[int]]:
+def beam(
+    model: SpeechLLM, audio: torch.Tensor, heard: torch.Tensor, width: int, most: int, dtype: torch.dtype | None = None
+) -> list[list[int]]:
     """The transcripts of highest probability that a beam of `width` hypotheses finds; each hypothesis is scored by the
     sum of its log-probabilities, the token that ends it included. Those that have not ended after `most` tokens count
-    as they stand."""
-    decoder, B = model.decoder, len(audio)
+    as they stand. In `dtype`, or in that of the decoder's embeddings."""
+    decoder, B = _ready(model.decoder, dtype), len(audio)
     cache = Cache(decoder, B * width, audio.shape[1] + 1 + most)
     begin = decoder.embed(torch.full_like(heard, model.bos)[:, None])
     row, places = joined(audio, heard, begin)

@@ -1,7 +1,7 @@
 """Log-mel features, and a corpus as features: computed once, kept in a cache, memory-mapped, gathered in batches.
 
     speech = load(corpora.corpus("an4:data/an4"), device=device)
-    rows = speech.rows("train")[batch_indices(len(speech.rows("train")), 64, seed, step, device)]
+    rows = speech.rows("train")[batch_indices(len(speech.rows("train")), 64, seed, step)]
     features, frames = speech.batch(rows, speech.longest("train"))        # (64, T, 80) and (64,)
 
 80 bins, windows of 25 ms each 10 ms, 16 kHz: torchaudio's MelSpectrogram(16000, n_fft=400, hop_length=160, n_mels=80)
@@ -10,7 +10,8 @@ without Slaney's area norm), then the natural logarithm of what is at least FLOO
 
 The cache holds a byte a bin, 8 kB a second, half of float16: levels from log FLOOR to log CEILING in 255 steps of 0.095
 nats, 0.4 dB. The error, 0.028 nats rms, is a hundredth of what a bin of speech moves by; float16's own steps there are
-0.008 nats. All of LibriSpeech, 960 hours, is 28 GB and fits a GPU.
+0.008 nats. All of LibriSpeech, 960 hours, is 28 GB. A corpus that takes more than a third of a GPU's memory stays on
+the host, memory-mapped, and batches are copied from there.
 
 Shapes: B utterances, N samples, T frames, M mel bins, F frames of a whole corpus.
 """
@@ -44,6 +45,7 @@ HOP = 160  # samples, 10 ms
 FLOOR, CEILING = 1e-6, math.exp(10.5)  # of mel power; a full-scale sine makes e^9.6
 _STEP = (math.log(CEILING) - math.log(FLOOR)) / 255
 _BLOCK = 64  # utterances that one thread computes at a time
+_RESIDENT = 1 / 3  # of a GPU's memory: what a corpus may take of it
 CACHE = Path("out/speech")
 
 
@@ -101,9 +103,9 @@ def from_bytes(levels: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Speech:
-    """A corpus as features. `levels` (F, M) uint8 holds all utterances' frames end to end, `starts` and `frames` int64
-    (len(utterances),) say where each is, all on one device; `texts` are the transcripts, normalised. `name` says what
-    it is, for a record."""
+    """A corpus as features. `levels` (F, M) uint8 holds all utterances' frames end to end, on `device` or on the host;
+    `starts` and `frames` int64 (len(utterances),), on the host, say where each is; `texts` are the transcripts,
+    normalised. `name` says what it is, for a record."""
 
     levels: torch.Tensor
     starts: torch.Tensor
@@ -111,16 +113,17 @@ class Speech:
     texts: list[str]
     utterances: Sequence[Utterance]
     name: str
+    device: torch.device
 
     def rows(self, split: str, language: str = "", part: str = "") -> torch.Tensor:
-        """The utterances of a split (train, val, test), of one language or one part of the corpus where it is named:
-        indices int64 on the device."""
+        """The utterances of a split (train, val, test; of all where none is named), of one language or one part of the
+        corpus where it is named: indices int64."""
         found = [
             i
             for i, one in enumerate(self.utterances)
-            if one.split == split and language in ("", one.language) and part in ("", one.part)
+            if split in ("", one.split) and language in ("", one.language) and part in ("", one.part)
         ]
-        return torch.tensor(found, dtype=torch.int64, device=self.starts.device)
+        return torch.tensor(found, dtype=torch.int64)
 
     def longest(self, split: str) -> int:
         """Frames of the longest utterance of a split."""
@@ -130,19 +133,52 @@ class Speech:
     def hours(self, split: str) -> float:
         return float(self.frames[self.rows(split)].sum()) * HOP / RATE / 3600
 
-    def batch(self, rows: torch.Tensor, n_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The utterances `rows` (B,) as log mel power (B, n_frames, M) in nats, fp32, silence beyond each one's end,
-        and how many frames each has (B,), at most n_frames. Nothing here waits for the device."""
-        frames = self.frames[rows].clamp(max=n_frames)
-        at = torch.arange(n_frames, device=rows.device)
-        heard = at < frames[:, None]
-        levels = self.levels[torch.where(heard, self.starts[rows][:, None] + at, 0)]
-        return from_bytes(levels.masked_fill(~heard[..., None], 0)), frames
+    def batch(
+        self, rows: torch.Tensor, n_frames: int, rates: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The utterances `rows` (B,) as log mel power (B, n_frames, M) in nats on the device, fp32, silence beyond each
+        one's end; and how many frames each has (B,), at most n_frames, on the host. With `rates` (B,) an utterance is
+        drawn out by so much, as far as there is room. Nothing here waits for the device."""
+        own = self.frames[rows].clamp(max=n_frames)
+        x = from_bytes(self._levels(rows, own, n_frames))
+        if rates is None:
+            return x, own
+        frames = (own * rates).round().long().clamp(min=1, max=n_frames)
+        return drawn_out(x, sent(own, self.device), sent(frames, self.device)), frames
+
+    def _levels(self, rows: torch.Tensor, frames: torch.Tensor, width: int) -> torch.Tensor:
+        """(B, width, M) on the device, the lowest level beyond each one's `frames` (B,)."""
+        if self.levels.is_cuda:
+            starts, n = sent(self.starts[rows], self.device)[:, None], sent(frames, self.device)[:, None]
+            at = torch.arange(width, device=self.device)
+            return self.levels[torch.where(at < n, starts + at, 0)].masked_fill((at >= n)[..., None], 0)
+        found = torch.zeros(len(rows), width, N_MELS, dtype=torch.uint8)
+        for row, start, n in zip(found, self.starts[rows].tolist(), frames.tolist(), strict=True):
+            row[:n] = self.levels[start : start + n]
+        return sent(found, self.device)
+
+
+def sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the host on a device, which the host does not wait for."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
+
+
+def drawn_out(x: torch.Tensor, own: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    """The first `own` (B,) frames of each row of x (B, T, M) as `frames` (B,) ones, linearly between their neighbours:
+    the same said slower or faster. Silence beyond."""
+    at = torch.arange(x.shape[1], device=x.device)
+    source = (at * ((own - 1) / (frames - 1).clamp(min=1))[:, None]).clamp(max=(own - 1)[:, None])
+    low = source.long()
+    high = (low + 1).clamp(max=(own - 1)[:, None])
+    before, after = (x.gather(1, i[..., None].expand_as(x)) for i in (low, high))
+    found = torch.lerp(before, after, (source - low)[..., None])
+    return found.masked_fill((at >= frames[:, None])[..., None], math.log(FLOOR))
 
 
 def load(corpus: Corpus, cache: Path = CACHE, device: torch.device | str = "cpu") -> Speech:
-    """A corpus as features: memory-mapped from the cache on a CPU, in the device's memory on another. What is not
+    """A corpus as features: memory-mapped from the cache on a CPU, in a GPU's memory where there is room. What is not
     in the cache is computed on the CPU, by all its cores, by one process while others wait."""
+    device = torch.device(device)
     stamps = [
         f"{one.id} {one.split} {one.text} {one.stamp}" for one in corpus.utterances
     ]  # texts: the hash is theirs too
@@ -155,8 +191,16 @@ def load(corpus: Corpus, cache: Path = CACHE, device: torch.device | str = "cpu"
     starts = frames.cumsum(0) - frames
     texts = [normalise(one.text) for one in corpus.utterances]
     minutes = meta["samples"] / RATE / 60
-    name = f"{corpus.name}, {len(texts):,} utterances, {minutes:.1f} minutes, sha256 {meta['sha256'][:12]}"
-    return Speech(levels.to(device), starts.to(device), frames.to(device), texts, corpus.utterances, name)
+    name = (
+        f"{corpus.name}{corpus.copies}, {len(texts):,} utterances, {minutes:.1f} minutes, sha256 {meta['sha256'][:12]}"
+    )
+    return Speech(_placed(levels, device), starts, frames, texts, corpus.utterances, name, device)
+
+
+def _placed(levels: torch.Tensor, device: torch.device) -> torch.Tensor:
+    if device.type != "cuda" or levels.nbytes > _RESIDENT * torch.cuda.get_device_properties(device).total_memory:
+        return levels
+    return levels.to(device)
 
 
 def _make(corpus: Corpus, path: Path) -> None:

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -20,6 +21,8 @@ from repro.speech_llama.prompting import SpeechLLM, alignment
 from repro.speech_llama.system import System, stages
 
 _BATCH = 64  # utterances that are decoded together
+_FEW = 1024  # utterances of a test that are decoded sooner than a decoder is compiled
+_SPEAKERS = 8  # of a test, the fewest that an interval is drawn over
 TAUS = (0.5, 0.7, 0.9, 0.99)
 
 
@@ -28,10 +31,13 @@ def measure(config: Config, system: System, speech: Speech) -> dict[str, float]:
     system.eval()
     found = rated("_constant", speech.test, [constant(speech.train.texts)] * len(speech.test))
     by_ctc = None
-    if any(stage.name == "ctc" for stage in stages(config)):
-        by_ctc = ctc_transcripts(config, system.ctc, speech)
-        found |= rated("_ctc", speech.test, by_ctc)
+    names = {stage.name for stage in stages(config)}
+    for ctc, name in ((system.ctc, "ctc"), (system.alone, "ctc-alone")):
+        if ctc is not None and name in names:  # the one that was trained for longer is what arms are compared with
+            by_ctc = ctc_transcripts(config, ctc, speech)
+            found |= rated(f"_{name.replace('-', '_')}", speech.test, by_ctc)
     for name in config.arms:
+        torch.compiler.reset()
         asked, model = arm(config, name), system.arm(name)
         numbers = measured(asked, model, speech, by_ctc)
         if not (asked.lora_r or asked.full):  # what the encoder had to learn to say
@@ -44,16 +50,24 @@ def measure(config: Config, system: System, speech: Speech) -> dict[str, float]:
 
 
 def rated(name: str, split: Split, said: Sequence[str]) -> dict[str, float]:
-    """The word error rate of transcripts, with its bootstrap interval over utterances, and by language where there are
-    several."""
+    """The word error rate of transcripts, with its bootstrap interval, and the rate of each language and of each part
+    of the corpus where there are several."""
     errors = word_errors(split.texts, said)
-    low, high = interval(errors)
+    low, high = interval(errors, voices(split))
     found = {f"wer{name}": errors.rate, f"wer_low{name}": low, f"wer_high{name}": high}
-    languages = sorted(set(split.languages))
-    for language in languages if len(languages) > 1 else ():
-        mine = [i for i, other in enumerate(split.languages) if other == language]
-        found[f"wer_{language}{name}"] = Errors(errors.edits[mine], errors.length[mine]).rate
+    for groups in (split.languages, split.parts):
+        several = sorted(set(groups))
+        for group in several if len(several) > 1 else ():
+            mine = [i for i, other in enumerate(groups) if other == group]
+            of_group = Errors(errors.edits[mine], errors.length[mine])
+            found[f"wer_{group.replace('-', '_').replace('.', '_')}{name}"] = of_group.rate
     return found
+
+
+def voices(split: Split) -> Sequence[str]:
+    """Whose utterances stand or fall together when an interval is drawn: each speaker's, where there are at least
+    eight to draw from; else each utterance is its own."""
+    return split.speakers if len(set(split.speakers)) >= _SPEAKERS else [str(i) for i in range(len(split))]
 
 
 def constant(texts: Sequence[str]) -> str:
@@ -68,36 +82,57 @@ def batches(split: Split, size: int = _BATCH) -> Iterator[tuple[torch.Tensor, in
     order = sorted(range(len(split)), key=lambda i: split.lengths[i])
     for i in range(0, len(order), size):
         rows = order[i : i + size]
-        yield torch.tensor(rows, device=split.rows.device), rounded(split.lengths[rows[-1]])
+        yield torch.tensor(rows), rounded(split.lengths[rows[-1]])
 
 
-def autocast(config: Config, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+@contextmanager
+def evaluated(config: Config, device: torch.device) -> Iterator[None]:
+    """In the run's precision, without gradients, and without what was compiled for training: to compile it anew for
+    the few widths of a test would take longer than they do."""
+    with (
+        torch.no_grad(),
+        torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"),
+        torch.compiler.set_stance("force_eager"),
+    ):
+        yield
 
 
-@torch.no_grad()
 def ctc_transcripts(config: Config, ctc: CTC, speech: Speech) -> list[str]:
     """What the encoder alone says."""
     found: dict[int, str] = {}
     for rows, width in batches(speech.test):
-        with autocast(config, rows.device):
-            log_p, steps = ctc(*speech.test.take(rows, width))
+        with evaluated(config, speech.test.device):
+            x, frames = speech.test.take(rows, width)
+            log_p, steps = ctc(x, frames.to(x.device))
         found |= zip(rows.tolist(), map(speech.units.decode, ctc_greedy(log_p, steps)), strict=True)
     return [found[i] for i in range(len(found))]
 
 
-@torch.no_grad()
-def transcripts(
+Heard = tuple[torch.Tensor, torch.Tensor]
+
+
+def audio_of(config: Config, model: SpeechLLM, split: Split, rows: torch.Tensor, width: int) -> Heard:
+    """Audio embeddings (B, J, D) of some utterances (B,), and how many of each row are valid (B,)."""
+    with evaluated(config, split.device):
+        x, frames = split.take(rows, width)
+        return model.audio(x, frames.to(x.device))
+
+
+def recogniser(
     config: Config, model: SpeechLLM, split: Split, most: int, how: How = "greedy", tau: float = 0.0
-) -> list[Said]:
-    """What a model says of each utterance of a split."""
+) -> Recogniser:
+    """In fp32, with room for any batch of a split."""
+    torch.compiler.reset()  # or versions of earlier ones count towards Dynamo's limit: then it gives up without a word
     places = -(-split.widest // (config.stride * config.stack)) + 1
-    recogniser = Recogniser(model, min(_BATCH, len(split)), places, most, how, tau, torch.float32)
+    captured = None if model.heads is not None or len(split) > _FEW else False
+    return Recogniser(model, min(_BATCH, len(split)), places, most, how, tau, torch.float32, captured)
+
+
+def transcripts(config: Config, model: SpeechLLM, split: Split, says: Recogniser) -> list[Said]:
+    """What a model says of each utterance of a split."""
     found: dict[int, Said] = {}
     for rows, width in batches(split):
-        with autocast(config, rows.device):
-            audio, heard = model.audio(*split.take(rows, width))
-        found |= zip(rows.tolist(), recogniser(audio, heard), strict=True)
+        found |= zip(rows.tolist(), says(*audio_of(config, model, split, rows, width)), strict=True)
     return [found[i] for i in range(len(found))]
 
 
@@ -105,41 +140,43 @@ def measured(config: Config, model: SpeechLLM, speech: Speech, by_ctc: list[str]
     """An arm's error rate, what it gains over CTC's transcripts, and its alignment; where it has heads, its calls and
     what other decoding changes."""
     split, most = speech.test, most_tokens(config, speech)
-    said = transcripts(config, model, split, most)
+    greedy = recogniser(config, model, split, most)
+    said = transcripts(config, model, split, greedy)
     texts = [speech.vocabulary.decode(one.tokens) for one in said]
     found = rated("", split, texts)
     if by_ctc is not None:
         alone, prompted = word_errors(split.texts, by_ctc), word_errors(split.texts, texts)
-        low, high = paired_interval(alone, prompted)
+        low, high = paired_interval(alone, prompted, voices(split))
         found |= {"gain": alone.rate - prompted.rate, "gain_low": low, "gain_high": high}
     found["alignment"] = mean_alignment(config, model, split)
     if model.heads is None:
         return found
-    verified = transcripts(config, model, split, most, "verified")
-    found["differing"] = sum(a.tokens != b.tokens for a, b in zip(said, verified, strict=True))
+    found["decoding_s_greedy"] = decoding_seconds(config, model, split, greedy)
+    verified = recogniser(config, model, split, most, "verified")
+    agreed = transcripts(config, model, split, verified)
+    found["differing"] = sum(a.tokens != b.tokens for a, b in zip(said, agreed, strict=True))
     found["utterances"] = len(split)
-    found["tokens_per_call"] = tokens_per_call(verified)
-    for how in ("greedy", "verified"):
-        found[f"decoding_s_{how}"] = decoding_seconds(config, model, split, most, how)
+    found["tokens_per_call"] = tokens_per_call(agreed)
+    found["decoding_s_verified"] = decoding_seconds(config, model, split, verified)
+    loose = recogniser(config, model, split, most, "threshold")
     for tau in TAUS:
-        loose = transcripts(config, model, split, most, "threshold", tau)
-        texts = [speech.vocabulary.decode(one.tokens) for one in loose]
+        loose.tau.fill_(tau)
+        likely = transcripts(config, model, split, loose)
+        texts = [speech.vocabulary.decode(one.tokens) for one in likely]
         found[f"wer_tau{round(100 * tau)}"] = word_errors(split.texts, texts).rate
-        found[f"tokens_per_call_tau{round(100 * tau)}"] = tokens_per_call(loose)
+        found[f"tokens_per_call_tau{round(100 * tau)}"] = tokens_per_call(likely)
     return found
 
 
-@torch.no_grad()
-def decoding_seconds(config: Config, model: SpeechLLM, split: Split, most: int, how: How, repeats: int = 3) -> float:
+def decoding_seconds(config: Config, model: SpeechLLM, split: Split, says: Recogniser, repeats: int = 3) -> float:
     """What decoding the longest utterances of a split takes, as many as are decoded together: the median of repeats
     after one that warms up, without the encoder."""
     *_, (rows, width) = batches(split)
-    with autocast(config, rows.device):
-        audio, heard = model.audio(*split.take(rows, width))
-    recogniser, took = Recogniser(model, len(rows), audio.shape[1], most, how, dtype=torch.float32), []
+    audio, heard = audio_of(config, model, split, rows, width)
+    took = []
     for _ in range(repeats + 1):
         began = time.perf_counter()
-        recogniser(audio, heard)  # its result is read from the device, so it has ended
+        says(audio, heard)  # its result is read from the device, so it has ended
         took.append(time.perf_counter() - began)
     return statistics.median(took[1:])
 
@@ -153,24 +190,25 @@ def most_tokens(config: Config, speech: Speech) -> int:
     return config.most_tokens or math.ceil(1.2 * speech.train.tokens.most) + 1
 
 
-@torch.no_grad()
 def mean_alignment(config: Config, model: SpeechLLM, split: Split) -> float:
     found = []
     for rows, width in batches(split):
-        with autocast(config, rows.device):
-            audio, heard = model.audio(*split.take(rows, width))
-        text = model.decoder.embed(split.tokens.rows[rows])
-        found.append(alignment(audio, heard, text, split.tokens.counts[rows]))
+        audio, heard = audio_of(config, model, split, rows, width)
+        tokens, counts = split.tokens.take(rows)
+        text = model.decoder.embed(tokens.to(audio.device))
+        found.append(alignment(audio, heard, text, counts))
     return float(torch.cat(found).mean())
 
 
 @torch.no_grad()
 def read(reading: Reading, speech: Speech) -> dict[str, float]:
     """What a small decoder learnt by reading: the loss in nats a token on clean text alone, and after a garbled copy of
-    it, the same for both kinds."""
-    tokens, counts = speech.test.tokens.rows, speech.test.tokens.counts
+    it, the same for all kinds."""
+    device = speech.test.device
+    tokens, counts = (t.to(device) for t in speech.test.tokens.take(torch.arange(len(speech.test))))
     torch.manual_seed(0)
     copy, copied = garbled(tokens, counts, reading.bos)
-    alone, n = reading.loss(copy, torch.zeros_like(copied), tokens, counts)
-    after, _ = reading.loss(copy, copied, tokens, counts)
+    with torch.compiler.set_stance("force_eager"):
+        alone, n = reading.loss(copy, torch.zeros_like(copied), tokens, counts)
+        after, _ = reading.loss(copy, copied, tokens, counts)
     return {"text_loss_nats": float(alone / n), "copy_loss_nats": float(after / n)}

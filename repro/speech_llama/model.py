@@ -10,6 +10,7 @@ Shapes: B utterances, T frames of 10 ms or encoder steps, M mel bins, D d_model,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,9 @@ from torch import nn
 
 from repro.lab.transformer import rope_table, rotate
 
+_LEAST_VARIANCE = 0.1  # of a mel bin in nats^2: speech has 1 to 10, the cache's rounding 0.001
 BLANK = 0  # CTC's own symbol; units begin at 1
-_MOST = 4096  # steps of an utterance that the encoder has positions for
+MOST_STEPS = 4096  # of an utterance: the encoder has positions for these
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,37 @@ def steps_of(frames: torch.Tensor, stride: int) -> torch.Tensor:
 
 
 def standardise(features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Each mel bin of (B, T, M) with mean 0 and variance 1 over an utterance's valid frames, in fp32; 0 beyond them."""
+    """Each mel bin of (B, T, M) with mean 0 and variance 1, or less where it hardly varies, over an utterance's valid
+    frames, in fp32; 0 beyond them."""
     x, mask = features.float(), valid(lengths, features.shape[1])[..., None]
     count = lengths[:, None, None].clamp(min=1)
     centred = (x - (x * mask).sum(1, keepdim=True) / count) * mask
     variance = centred.square().sum(1, keepdim=True) / count
-    return centred * torch.rsqrt(variance + 1e-5)
+    # a bin that hardly moves, as above a band limit, holds rounding alone: that is not to be made as large as speech
+    return centred * torch.rsqrt(variance.clamp(min=_LEAST_VARIANCE))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to an utterance's features in training."""
+
+    time_masks: int = 0
+    mel_masks: int = 0
+    mel_warp: float = 0.0
+
+
+def warped(x: torch.Tensor, most: float) -> torch.Tensor:
+    """Features (B, T, M) as if each speaker's vocal tract were shorter or longer by up to a share `most`, drawn for
+    each utterance (Jaitly and Hinton 2013): what stands at a frequency is taken from a multiple of it, on HTK's mel
+    scale."""
+    B, _, M = x.shape
+    top = math.log1p(8000 / 700)
+    hz = 700 * torch.expm1(torch.arange(1, M + 1, device=x.device) * (top / (M + 1)))  # centres of the bins
+    factor = 1 + most * (2 * torch.rand(B, 1, device=x.device) - 1)
+    source = (torch.log1p(factor * hz / 700) * ((M + 1) / top) - 1).clamp(0, M - 1)
+    low = source.long().clamp(max=M - 2)
+    below, above = (x.gather(2, i[:, None].expand_as(x)) for i in (low, low + 1))
+    return torch.lerp(below, above, (source - low)[:, None].to(x.dtype))
 
 
 def augment(x: torch.Tensor, lengths: torch.Tensor, time_masks: int, mel_masks: int) -> torch.Tensor:
@@ -175,7 +202,7 @@ class Encoder(nn.Module):
         self.drop = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layers))
         self.norm = nn.LayerNorm(shape.d_model)
-        table = rope_table(_MOST, shape.d_model // shape.n_heads, 10_000.0)
+        table = rope_table(MOST_STEPS, shape.d_model // shape.n_heads, 10_000.0)
         self.register_buffer("rope", table, persistent=False)
 
     def compile(self, *args: Any, **options: Any) -> None:
@@ -184,9 +211,13 @@ class Encoder(nn.Module):
             block.compile(*args, **options)
 
     def forward(
-        self, features: torch.Tensor, lengths: torch.Tensor, time_masks: int = 0, mel_masks: int = 0
+        self, features: torch.Tensor, lengths: torch.Tensor, how: Augmentation | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        x = augment(standardise(features, lengths), lengths, time_masks, mel_masks)
+        if how is not None and how.mel_warp:
+            features = warped(features, how.mel_warp)
+        x = standardise(features, lengths)
+        if how is not None:
+            x = augment(x, lengths, how.time_masks, how.mel_masks)
         x, lengths = self.subsample(x, lengths)
         mask = valid(lengths, x.shape[1])
         x = self.drop(x)
@@ -207,10 +238,10 @@ class CTC(nn.Module):
         self.encoder.compile(*args, **options)
 
     def forward(
-        self, features: torch.Tensor, lengths: torch.Tensor, time_masks: int = 0, mel_masks: int = 0
+        self, features: torch.Tensor, lengths: torch.Tensor, how: Augmentation | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities (B, T / stride, n_units + 1) in fp32, and how many steps are valid (B,)."""
-        x, steps = self.encoder(features, lengths, time_masks, mel_masks)
+        x, steps = self.encoder(features, lengths, how)
         return self.head(x).float().log_softmax(-1), steps
 
 

@@ -42,7 +42,8 @@ class Heads(nn.Module, ABC):
     def loss(self, hidden: torch.Tensor, unembed: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """The mean over heads of their summed losses; `wanted` (B, N) is what head 1 is to say, and head k is to say
         what comes k - 1 places later."""
-        later = [F.pad(wanted[:, k:], (0, k), value=IGNORE) for k in range(1, self.n_tokens)]
+        N, longer = wanted.shape[1], F.pad(wanted, (0, self.n_tokens - 1), value=IGNORE)
+        later = [longer[:, k : k + N] for k in range(1, self.n_tokens)]
         return self.losses(hidden, unembed, torch.stack(later)) / (self.n_tokens - 1)
 
 

@@ -90,27 +90,40 @@ def _counted(alignments: Any, references: Sequence[Sequence[str]]) -> Errors:
     return Errors(np.array(edits, np.int64), np.array([len(row) for row in references], np.int64))
 
 
-def interval(errors: Errors, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+def interval(errors: Errors, together: Sequence[str] = (), seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """Where the error rate lies, by a percentile bootstrap over utterances (Bisani and Ney 2004): their errors stand
-    together, so words are not drawn one by one."""
-    return _between(_rates(seed, errors)[0], level)
+    together, so words are not drawn one by one. Those of one name in `together`, of one speaker say, are drawn
+    together: what is said of new speakers must be drawn over speakers."""
+    return _between(_rates(seed, _groups(together, errors), errors)[0], level)
 
 
-def paired_interval(a: Errors, b: Errors, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+def paired_interval(
+    a: Errors, b: Errors, together: Sequence[str] = (), seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
     """Where rate(a) - rate(b) lies for two systems on the same utterances, drawn together: that utterances differ in
     how hard they are is not in it. Zero outside it: the systems differ."""
     if not np.array_equal(a.length, b.length):
         raise ValueError("a paired interval is about one set of references; these are two")
-    rates = _rates(seed, a, b)
+    rates = _rates(seed, _groups(together, a), a, b)
     return _between(rates[0] - rates[1], level)
 
 
-def _rates(seed: int, *systems: Errors) -> np.ndarray:
-    """Error rates (systems, R) on utterances drawn with replacement, the same draw for every system."""
-    n, rng = len(systems[0].edits), np.random.default_rng(seed)
+def _groups(together: Sequence[str], errors: Errors) -> np.ndarray:
+    """The number of each utterance's group, int64 (N,)."""
+    if not len(together):
+        return np.arange(len(errors.edits))
+    if len(together) != len(errors.edits):
+        raise ValueError(f"{len(together)} names of groups for {len(errors.edits)} utterances")
+    return np.unique(together, return_inverse=True)[1]
+
+
+def _rates(seed: int, groups: np.ndarray, *systems: Errors) -> np.ndarray:
+    """Error rates (systems, R) on groups of utterances drawn with replacement, the same draw for every system."""
+    n, rng = int(groups.max(initial=-1)) + 1, np.random.default_rng(seed)
     if not n or any(not system.length.sum() for system in systems):
         raise ValueError("there are no words to judge")
-    counts = np.stack([part for system in systems for part in (system.edits, system.length)], 1)
+    parts = [part for system in systems for part in (system.edits, system.length)]
+    counts = np.stack([np.bincount(groups, part, n).astype(np.int64) for part in parts], 1)
     rates = []
     for begin in range(0, RESAMPLES, step := max(1, _AT_ONCE // n)):
         drawn = rng.integers(0, n, (min(step, RESAMPLES - begin), n))

@@ -19,7 +19,7 @@ from torch import nn
 
 from repro.lab.losses import IGNORE, summed_cross_entropy
 from repro.lab.transformer import Decoder
-from repro.speech_llama.model import Encoder, valid
+from repro.speech_llama.model import Augmentation, Encoder, valid
 from repro.speech_llama.multi_token import Heads
 
 
@@ -74,7 +74,7 @@ class SpeechLLM(nn.Module):
         self._cross_entropy = summed_cross_entropy
         self.masked = 0.0  # share of a transcript's input tokens that are hidden in training (Section 4, masking)
         self.head_weight = 1.0
-        self.time_masks = self.mel_masks = 0
+        self.augmentation: Augmentation | None = None  # in training
 
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile the blocks of both parts and the loss, in place."""
@@ -84,8 +84,8 @@ class SpeechLLM(nn.Module):
 
     def audio(self, features: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Audio embeddings (B, J, D) and how many of each row are valid (B,)."""
-        masks = (self.time_masks, self.mel_masks) if self.training else (0, 0)
-        embeddings, heard = self.projector(*self.encoder(features, frames, *masks))
+        steps = self.encoder(features, frames, self.augmentation if self.training else None)
+        embeddings, heard = self.projector(*steps)
         return embeddings, heard
 
     def forward(

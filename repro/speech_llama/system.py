@@ -17,7 +17,7 @@ from repro.lab.transformer import Decoder, Shape
 from repro.speech_llama.config import Config, arm
 from repro.speech_llama.copying import Reading
 from repro.speech_llama.features import N_MELS
-from repro.speech_llama.model import CTC, Encoder, EncoderShape
+from repro.speech_llama.model import CTC, MOST_STEPS, Augmentation, Encoder, EncoderShape, steps_of
 from repro.speech_llama.multi_token import make_heads
 from repro.speech_llama.prompting import Projector, SpeechLLM
 from repro.speech_llama.vocabulary import Vocabulary
@@ -25,7 +25,8 @@ from repro.speech_llama.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of a run's steps: `lm-copy`, `lm-plain`, `ctc` or an arm, trained from step `begin` on."""
+    """A stretch of a run's steps: `lm-copy` or another reading, `ctc`, `ctc-alone` or an arm, trained from step `begin`
+    on."""
 
     name: str
     begin: int
@@ -46,7 +47,11 @@ def stages(config: Config) -> list[Stage]:
         wanted += [(f"lm-{kind}", config.lm_steps, config.lm_lr) for kind in kinds]
     if any(a.init == "ctc" for a in arms):
         wanted.append(("ctc", config.ctc_steps, config.ctc_lr))
-    wanted += [(name, a.steps, a.lr) for name, a in zip(config.arms, arms, strict=True)]
+    if config.alone:
+        wanted.append(("ctc-alone", config.steps, config.lr))
+    for name, a in zip(config.arms, arms, strict=True):
+        # an encoder that CTC has not trained is trained as long all the same
+        wanted.append((name, a.steps + (0 if a.init == "ctc" else config.ctc_steps), a.lr))
     found: list[Stage] = []
     for name, steps, lr in wanted:
         found.append(Stage(name, found[-1].end if found else 0, steps, lr))
@@ -64,9 +69,10 @@ class System(nn.Module):
         # small decoders that read different things begin alike
         decoders = {kind: decoder if kind == kinds[0] else copy.deepcopy(decoder) for kind in kinds}
         self.readings = nn.ModuleDict(
-            {kind: Reading(lm, vocabulary.bos, vocabulary.eos, own=kind == "copy") for kind, lm in decoders.items()}
+            {kind: Reading(lm, vocabulary.bos, vocabulary.eos, kind) for kind, lm in decoders.items()}
         )
         self.ctc = CTC(Encoder(encoder_shape(config)), n_units)
+        self.alone = copy.deepcopy(self.ctc) if config.alone else None
         self.arms = nn.ModuleDict({name: make_arm(a, self.lm(a), vocabulary) for name, a in named.items()})
 
     def lm(self, config: Config) -> Decoder:
@@ -79,6 +85,9 @@ class System(nn.Module):
         """The module whose forward a stage trains."""
         if stage.startswith("lm-"):
             return self.readings[stage.removeprefix("lm-")]
+        if stage == "ctc-alone":
+            assert self.alone is not None
+            return self.alone
         return self.ctc if stage == "ctc" else self.arms[stage]
 
     def choose(self, stage: str) -> None:
@@ -105,7 +114,9 @@ class System(nn.Module):
                 yield from (layer.lora_A, layer.lora_B)
 
     def begin(self, stage: str) -> None:
-        """Give an arm what was trained before it."""
+        """Give an arm, or the encoder that goes on without a decoder, what was trained before it."""
+        if stage == "ctc-alone":
+            self.part(stage).load_state_dict(self.ctc.state_dict())
         if stage in self.arms:
             self._begin(stage, self.arm(stage))
 
@@ -175,5 +186,20 @@ def make_arm(config: Config, decoder: Decoder, vocabulary: Vocabulary) -> Speech
     projector = Projector(config.stack, config.d_encoder, mine)
     model = SpeechLLM(encoder, projector, mine, vocabulary.bos, vocabulary.eos, heads)
     model.masked, model.head_weight = config.masked, config.head_weight
-    model.time_masks, model.mel_masks = config.time_masks, config.mel_masks
+    model.augmentation = augmentation(config)
     return model
+
+
+def augmentation(config: Config) -> Augmentation:
+    return Augmentation(config.time_masks, config.mel_masks, config.mel_warp)
+
+
+def check_room(config: Config, decoder: Decoder, frames: int, tokens: int) -> None:
+    """A ValueError in one line where an utterance of so many frames and tokens is longer than the encoder, or the
+    decoder, has positions for."""
+    steps = int(steps_of(torch.tensor(frames), config.stride))
+    places = -(-steps // config.stack) + 1 + tokens + config.n_tokens
+    for need, room, what in ((steps, MOST_STEPS, "encoder"), (places, decoder.shape.max_seq_len, "decoder")):
+        if need > room:
+            raise ValueError(f"{frames / 100:.0f} s of sound take {need} places of the {what}, which has {room}; "
+                             "cut the sound into shorter pieces")  # fmt: skip

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import nn
@@ -18,13 +18,14 @@ from repro.lab.files import write_whole
 from repro.lab.optim import adamw, optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
-from repro.speech_llama.config import RECIPES, Config
+from repro.speech_llama import features
+from repro.speech_llama.config import RECIPES, Config, arm
 from repro.speech_llama.copying import Reading
 from repro.speech_llama.data import Batches, Speech, load
-from repro.speech_llama.measure import measure
+from repro.speech_llama.measure import measure, most_tokens
 from repro.speech_llama.model import CTC, ctc_loss, steps_of
 from repro.speech_llama.normalise import word_errors
-from repro.speech_llama.system import Stage, System, make_decoder, stages
+from repro.speech_llama.system import Stage, System, augmentation, check_room, make_decoder, stages
 
 
 def make_state(config: Config, speech: Speech, w: World) -> TrainState:
@@ -32,7 +33,7 @@ def make_state(config: Config, speech: Speech, w: World) -> TrainState:
     GPU the learning rate is a tensor that a captured graph can read."""
     torch.manual_seed(config.seed)
     decoder = make_decoder(config, speech.vocabulary)
-    model = System(config, decoder, speech.vocabulary, len(speech.units.symbols)).to(w.device)
+    model = System(config, decoder, speech.vocabulary, speech.units.count).to(w.device)
     return TrainState(model, adamw(model.parameters(), config.lr, config.weight_decay, betas=(0.9, 0.98)))
 
 
@@ -42,51 +43,65 @@ class Step:
 
     def __init__(self, config: Config, stage: Stage, speech: Speech, state: TrainState, w: World) -> None:
         assert isinstance(state.model, System)
-        self.config, self.stage, self.speech, self.state, self.world = config, stage, speech, state, w
+        self.config, self.stage, self.split, self.state, self.world = config, stage, speech.train, state, w
         state.model.choose(stage.name)
         self.part = state.model.part(stage.name).train()
+        self.augmentation = augmentation(config)
         if config.compile:
+            torch.compiler.reset()  # or versions made for earlier stages count towards Dynamo's limit: then it gives up
             self.part.compile()
         self.model: nn.Module = DDP(self.part) if w.size > 1 else self.part
-        self.takes: dict[int, Callable[..., Tensors]] = {}
+        self.takes: dict[torch.Size, Callable[..., Tensors]] = {}
 
     def __call__(self, step: int, rows: torch.Tensor, width: int) -> Tensors:
-        """Take step `step` of the run on rows (B,), on the CPU, whose features are `width` frames wide; the mean
-        loss in nats and the norm of the gradient, on the device."""
+        """Take step `step` of the run on rows (B,), whose features are `width` frames wide; the mean loss in nats and
+        the norm of the gradient, on the device."""
         stage = self.stage
         warmup = max(1, round(self.config.warmup * stage.steps))
         lr = warmup_cosine(step - stage.begin, peak=stage.lr, warmup=warmup, total=stage.steps, floor=0.1 * stage.lr)
         set_lr(self.state.optimizer, lr)
-        if isinstance(self.part, CTC):
-            return self.run(rows, width)
-        rows = rows.to(self.world.device)
-        if width not in self.takes:
-            run = partial(self.run, width=width)
-            self.takes[width] = captured(run, self.state, self.world) if self.config.compile else run
-        return self.takes[width](rows)
+        inputs = self.inputs(rows, width)
+        if not self.config.compile or isinstance(self.part, CTC):
+            return self.take(*inputs)
+        if inputs[0].shape not in self.takes:
+            self.takes[inputs[0].shape] = captured(self.take, self.state, self.world)
+        return self.takes[inputs[0].shape](*inputs)
 
-    def run(self, rows: torch.Tensor, width: int) -> Tensors:
-        def loss(model: nn.Module, mine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                return self.loss(model, mine, width)
-
-        return optimize(self.state, self.model, loss, rows.chunk(self.config.accum), self.world, clip=1.0)
-
-    def loss(self, model: nn.Module, rows: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The sum of the losses of some utterances in nats, and how many tokens or units they are about."""
-        split = self.speech.train
+    def inputs(self, rows: torch.Tensor, width: int) -> Tensors:
+        """What the loss of some utterances is made of."""
+        split, device = self.split, self.world.device
+        tokens = tuple(features.sent(t, device) for t in split.tokens.take(rows))
         if isinstance(self.part, Reading):
-            total, count = model(split.tokens.rows[rows], split.tokens.counts[rows])
+            return tokens
+        speed = self.config.speed
+        rates = 1 + speed * (2 * torch.rand(len(rows)) - 1) if speed else None
+        x, frames = split.take(rows, width, rates)
+        on_device = features.sent(frames, device)
+        if not isinstance(self.part, CTC):
+            return x, on_device, *tokens
+        units, counts = split.units.take(rows)
+        # its lengths stay on the host, or it would wait for the device to tell them
+        return x, on_device, features.sent(units, device), steps_of(frames, self.config.stride), counts
+
+    def take(self, *inputs: torch.Tensor) -> Tensors:
+        parts = list(zip(*(x.chunk(self.config.accum) for x in inputs), strict=True))
+        return optimize(self.state, self.model, self.loss, parts, self.world, clip=1.0)
+
+    def loss(self, model: nn.Module, given: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """The sum of the losses of some utterances in nats, and how many tokens or units they are about."""
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            if isinstance(self.part, CTC):
+                x, frames, units, steps, counts = given
+                return ctc_loss(model(x, frames, self.augmentation)[0], steps, units, counts)
+            total, count = model(*given)
             return total, count
-        if isinstance(self.part, CTC):
-            at = rows.to(self.world.device)
-            log_p, _ = model(*split.take(at, width), self.config.time_masks, self.config.mel_masks)
-            # its lengths from the host, or it would wait for the device to tell them
-            steps = steps_of(torch.tensor([split.lengths[i] for i in rows.tolist()]), self.config.stride)
-            return ctc_loss(log_p, steps, split.units.rows[at], split.unit_counts[rows])
-        features, frames = split.take(rows, width)
-        total, count = model(features, frames, split.tokens.rows[rows], split.tokens.counts[rows])
-        return total, count
+
+
+def release() -> None:
+    """Let go of what captured graphs hold on the device, once nothing refers to them any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def train(asked: Command[Config], w: World) -> TrainState:
@@ -96,9 +111,12 @@ def train(asked: Command[Config], w: World) -> TrainState:
         word_errors(["a"], ["a"])  # a library that measuring needs: lacking, it is better said now than at the end
         speech = load(config, w.device)
         state = make_state(config, speech, w)
+        assert isinstance(state.model, System)
+        longest, most = max(speech.train.widest, speech.test.widest), most_tokens(config, speech)
+        for name in config.arms:
+            check_room(arm(config, name), state.model.arm(name).decoder, longest, most)
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    assert isinstance(state.model, System)
     run = Run("speech_llama", asked, w, data=speech.name)
     if run.is_done():
         run.say(f"{run.folder} holds this run, finished; remove it to run again")
@@ -115,11 +133,15 @@ def train(asked: Command[Config], w: World) -> TrainState:
         if take is None:  # the folder is this run's own by now
             _keep(speech, run)
         if take is None or take.stage is not stage:
+            take = None  # before the next one is made
+            release()
             take = Step(config, stage, speech, state, w)
         rows, width = (order_of_texts if stage.name.startswith("lm-") else order)(step)
         loss, norm = take(step, my_share(rows, w.rank, w.size), width)
         if step % config.log_every == 0 or step + 1 == stage.end:
             run.log(step, loss_nats=loss, grad_norm=norm)
+    take = None
+    release()
     if not run.stopped and w.is_main:
         run.finish(**measure(config, state.model, speech))
     w.wait()
@@ -129,7 +151,7 @@ def train(asked: Command[Config], w: World) -> TrainState:
 def _keep(speech: Speech, run: Run) -> None:
     """What a checkpoint needs to be read: the units that CTC, and perhaps the decoder, says."""
     if run.world.is_main:
-        text = json.dumps({"kind": speech.units.kind, "symbols": speech.units.symbols})
+        text = json.dumps(speech.units.facts())
         write_whole(run.folder / "units.json", lambda file: file.write(text.encode()))
 
 

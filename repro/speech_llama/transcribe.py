@@ -24,10 +24,10 @@ from repro.speech_llama import audio
 from repro.speech_llama.config import Config, arm
 from repro.speech_llama.data import rounded, vocabulary_of
 from repro.speech_llama.decoding import How, Recogniser, Said
-from repro.speech_llama.features import log_mel_of
+from repro.speech_llama.features import from_bytes, log_mel_of, to_bytes
 from repro.speech_llama.prompting import SpeechLLM
-from repro.speech_llama.system import System, make_decoder
-from repro.speech_llama.vocabulary import Units, Vocabulary
+from repro.speech_llama.system import System, check_room, make_decoder
+from repro.speech_llama.vocabulary import Vocabulary, units_from
 
 _UNDERLINED, _PLAIN = "\033[4m", "\033[0m"
 
@@ -46,7 +46,7 @@ class Options:
     tau: float = 0.9
     """The least probability for --how threshold."""
     seconds: bool = False
-    """Say how long each took, encoder included, beside how long it is."""
+    """Say how long each took, encoder included, beside how long it is; each is heard once before, untimed."""
     json: bool = False
     """As JSON: text, tokens, the head that said each, calls of the decoder."""
 
@@ -87,10 +87,9 @@ def open_run(folder: Path, name: str = "") -> Model:
     name = name or config.arms[0]
     if name not in config.arms:
         raise ValueError(f"{folder} has no arm {name}; there are {', '.join(config.arms)}")
-    kept = json.loads((folder / "units.json").read_text("utf-8"))
-    units = Units(kept["kind"], tuple(kept["symbols"]))
+    units = units_from(json.loads((folder / "units.json").read_text("utf-8")))
     vocabulary = vocabulary_of(config, units)
-    system = System(config, make_decoder(config, vocabulary), vocabulary, len(units.symbols))
+    system = System(config, make_decoder(config, vocabulary), vocabulary, units.count)
     system.load_state_dict(torch.load(folder / "last.pt", map_location="cpu", weights_only=True)["model"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Model(system.arm(name).to(device).eval(), arm(config, name), vocabulary)
@@ -115,12 +114,13 @@ class Listener:
         self.model, self.width = model, rounded(int(100 * seconds) + 1)
         places = -(-self.width // (config.stride * config.stack))
         most = config.most_tokens or 20 + int(12 * seconds)  # nobody says more than 12 tokens a second for long
+        check_room(config, model.speech.decoder, self.width, most)
         self.recogniser = Recogniser(model.speech, 1, places, most, how, tau, torch.float32)
 
     @torch.no_grad()
     def __call__(self, wave: Any) -> Iterator[Said]:
         """Samples (N,) at 16 kHz -> what has been said after each call of the decoder."""
-        features = log_mel_of(wave)
+        features = from_bytes(to_bytes(log_mel_of(wave)))  # as training heard it
         speech, device = self.model.speech, self.recogniser.tokens.device
         padded = torch.nn.functional.pad(features, (0, 0, 0, self.width - len(features)))[None].to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.model.config.precision == "bf16"):
@@ -147,6 +147,9 @@ def _work(asked: Options) -> None:
 
 
 def _transcribe(asked: Options, path: Path, wave: Any, listener: Listener) -> None:
+    if asked.seconds:  # what is compiled at first is none of them
+        for _ in listener(wave):
+            pass
     began, words, said = time.perf_counter(), Words(listener.model.vocabulary), Said([], [], 0, 0)
     name = f"{path.name}: " if len(asked.files) > 1 else ""
     if not asked.json:

@@ -15,6 +15,7 @@ LANGUAGES = {
     "english": "en", "german": "de", "dutch": "nl", "french": "fr", "spanish": "es", "italian": "it",
     "portuguese": "pt", "polish": "pl",
 }  # fmt: skip
+LOSSY = {".ogg": "Ogg", ".opus": "Opus", ".mp3": "MP3"}  # codings that leave out what is hard to hear
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".raw")
 
 
@@ -22,7 +23,7 @@ SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".raw")
 class Utterance:
     """One utterance. `text` is the transcript as the corpus has it, without its markup; `split` is train, val or test,
     `part` the corpus's own name for where it is (test-other); `audio()` is its sound (N,) at 16 kHz, and `stamp`
-    changes when that does, at no cost of reading."""
+    changes when that does, at no cost of reading. `coding` names one that is lossy."""
 
     id: str
     text: str
@@ -32,6 +33,7 @@ class Utterance:
     language: str
     stamp: str
     audio: Callable[[], np.ndarray]
+    coding: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class Corpus:
     name: str
     utterances: Sequence[Utterance]
 
+    @property
+    def copies(self) -> str:
+        """What to put behind the name where sound was coded with loss: results are then of such copies."""
+        kinds = sorted({one.coding for one in self.utterances} - {""})
+        return f" ({' and '.join(kinds)} copies)" if kinds else ""
+
 
 def of_file(
     path: Path, id: str, text: str, speaker: str, split: str, part: str = "", language: str = "en"
@@ -48,7 +56,8 @@ def of_file(
     """An utterance whose sound is a file's. Its stamp is the file's size and time."""
     stat = path.stat()
     stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-    return Utterance(id, text, speaker, split, part or split, language, stamp, lambda: audio.load(path))
+    coding = LOSSY.get(path.suffix, "")
+    return Utterance(id, text, speaker, split, part or split, language, stamp, lambda: audio.load(path), coding)
 
 
 def held_out(name: str, test: float, val: float) -> str:

@@ -266,6 +266,17 @@ def test_connected_digits_are_a_function_of_the_seed(recordings: Path) -> None:
     assert len({one.speaker for of in others for one in of.utterances if one.split == "test"}) > 1
 
 
+def test_three_seeds_test_every_speaker_once(recordings: Path) -> None:
+    for digit in range(10):
+        for speaker, name in enumerate(("eva", "fay")):
+            put(recordings / "recordings" / f"{digit}_{name}_7.wav", 5000 + 10 * speaker + digit, 8000)
+    held = [
+        frozenset(one.speaker for one in corpus(f"digits:{recordings}", seed=seed).utterances if one.split == "test")
+        for seed in range(4)
+    ]
+    assert [len(of) for of in held] == [2] * 4 and len(frozenset.union(*held[:3])) == 6 and held[3] == held[0]
+
+
 def test_digits_that_are_none_are_told(tmp_path: Path) -> None:
     (tmp_path / "recordings").mkdir()
     with pytest.raises(ValueError, match="holds no DIGIT_SPEAKER_INDEX.wav"):
@@ -426,6 +437,19 @@ def test_a_dataset_in_the_real_format(hub: Path) -> None:
     assert [one.split for one in found.utterances] == ["train", "train", "train", "val", "test"]
     expected = audio.resample(sound(4, rate=8000) / np.float32(32768), 8000)
     assert np.array_equal(found.utterances[-1].audio(), expected)
+
+
+def test_parts_of_a_dataset_that_are_no_split_are_left_out(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Common Voice has other and invalidated: they are not to be trained on."""
+    (hub / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n"
+        + "".join(f"  - split: {s}\n    path: {f}-*.parquet\n" for s, f in
+                  (("train", "train"), ("test.other", "test"), ("invalidated", "validation")))
+        + "---\n"
+    )  # fmt: skip
+    found = corpus(f"hf:{hub}")
+    assert [(one.split, one.part) for one in found.utterances] == [("train", "train")] * 3 + [("test", "test.other")]
+    assert "invalidated is left out" in capsys.readouterr().err
 
 
 def test_a_dataset_without_sound_or_words_says_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,26 @@ def test_a_beam_of_one_is_greedy_and_batches_change_nothing():
     assert together == alone and together != beam(model, audio, counts, 1, MOST)
 
 
+def test_a_beam_searches_in_a_type_of_its_own():
+    """Where frozen matrices are kept in bf16 and those with LoRA are not."""
+    model = speech_llm()
+    audio, counts = heard(model, 6)
+    for name, p in model.decoder.named_parameters():
+        p.data = p.data.bfloat16() if p.dim() > 1 and ".attn." not in name else p.data
+    found = beam(model, audio, counts, 1, MOST, torch.float32)
+    assert found == [s.tokens for s in Recogniser(model, 6, audio.shape[1], MOST, dtype=torch.float32)(audio, counts)]
+    assert len(beam(model, audio, counts, 3, MOST)) == 6  # in bf16
+
+
+def test_a_threshold_can_be_changed():
+    model = speech_llm(n_tokens=3)
+    audio, counts = heard(model)
+    one = Recogniser(model, 24, audio.shape[1], MOST, "threshold", 1.0)
+    never = one(audio, counts)
+    one.tau.fill_(-1.0)
+    assert one(audio, counts) == said(model, audio, counts, "threshold", -1.0) != never
+
+
 def test_what_does_not_fit_is_refused():
     model = speech_llm()
     audio, counts = heard(model)

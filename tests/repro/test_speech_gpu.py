@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,12 +10,13 @@ import torch
 from heard import sounds, speech_llm
 
 from repro.lab.distributed import World
+from repro.lab.recipe import Command
 from repro.speech_llama import features
 from repro.speech_llama.config import Config
 from repro.speech_llama.data import Batches, load
 from repro.speech_llama.decoding import Recogniser, beam
 from repro.speech_llama.system import System, stages
-from repro.speech_llama.train import Step, make_state
+from repro.speech_llama.train import Step, make_state, train
 from repro.speech_llama.verified import random_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
@@ -27,6 +29,18 @@ SMALL = Config(
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setattr(features, "CACHE", tmp_path_factory.getbasetemp() / "features")
+
+
+def test_a_corpus_too_large_for_the_gpu_is_heard_from_the_host(monkeypatch):
+    device = torch.device("cuda")
+    there = load(SMALL, device).train
+    monkeypatch.setattr(features, "_RESIDENT", 0.0)
+    here = load(SMALL, device).train
+    assert there.heard.levels.is_cuda and not here.heard.levels.is_cuda
+    rows, rates = torch.arange(16), torch.linspace(0.9, 1.1, 16)
+    for given in (None, rates):
+        (a, m), (b, n) = there.take(rows, 512, given), here.take(rows, 512, given)
+        assert a.is_cuda and b.is_cuda and torch.equal(a, b) and torch.equal(m, n)
 
 
 def losses(config: Config) -> dict[str, torch.Tensor]:
@@ -45,6 +59,16 @@ def losses(config: Config) -> dict[str, torch.Tensor]:
             row.append(take(step, *order(step))[0].clone())
         found[stage.name] = torch.stack(row).cpu()
     return found
+
+
+def test_no_arm_is_given_up_by_dynamo(tmp_path):
+    """Many arms, measured at the end: what was compiled for one does not count for the next."""
+    arms = ("r0", "main", "r16", "r32", "stack4", "latent4", "frozen4")
+    config = replace(SMALL, arms=arms, n_tokens=1, compile=True, precision="bf16", speed=0.1, mel_warp=0.1, alone=True)
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        train(Command("small", config, tmp_path / "a", float("inf")), World(0, 1, torch.device("cuda")))
+    metrics = json.loads((tmp_path / "a" / "record.json").read_text())["metrics"]
+    assert metrics["differing_latent4"] == metrics["differing_frozen4"] == 0
 
 
 def test_captured_steps_follow_eager_ones():

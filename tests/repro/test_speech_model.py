@@ -88,6 +88,15 @@ def test_features_are_standardised_over_valid_frames():
             torch.testing.assert_close(row[:n].std(0, correction=0), torch.ones(SHAPE.n_mels), rtol=0, atol=1e-3)
 
 
+def test_a_bin_that_hardly_moves_is_not_made_as_large_as_speech():
+    """Above the band of a telephone, say, there is nothing but the cache's rounding."""
+    x = torch.zeros(1, 40, 2)
+    x[0, :, 0] = 3 * torch.randn(40)
+    x[0, ::2, 1] = 0.095  # one of its steps
+    found = standardise(x, torch.tensor([40]))[0]
+    assert found[:, 0].std() > 0.9 and found[:, 1].abs().max() < 0.2
+
+
 def test_spec_augment_hides_stretches_and_bands():
     torch.manual_seed(0)
     x = torch.ones(200, 60, 30)

@@ -156,17 +156,29 @@ def test_garbled_copies_repeat_and_replace():
 
 
 def test_only_one_kind_of_reading_has_its_own_copy():
-    """What teaches to copy and what does not differ in nothing but whose copy stands before a text."""
+    """What teaches to copy and what does not differ in nothing but whose copy stands before a text; and one kind has
+    none before any."""
     model = speech_llm(r=0)
     tokens = torch.randint(9, (4, 5))
     counts = torch.tensor([5, 4, 3, 5])
-    own, other = Reading(model.decoder, BOS, EOS, True), Reading(model.decoder, BOS, EOS, False)
-    torch.manual_seed(1)
-    total, count = own(tokens, counts)
+    losses = {}
+    for kind in ("copy", "plain", "clean"):
+        torch.manual_seed(1)
+        losses[kind], count = Reading(model.decoder, BOS, EOS, kind)(tokens, counts)
     torch.manual_seed(1)
     copy, copied = garbled(tokens, counts, BOS)
-    copied = copied.masked_fill(torch.rand(4) < 0.2, 0)
-    torch.testing.assert_close(own.loss(copy, copied, tokens, counts)[0], total)
-    torch.manual_seed(1)
-    rolled, _ = other(tokens, counts)
-    assert count == (counts + 1).sum() and not torch.isclose(rolled, total)
+    alone = torch.rand(4) < 0.2
+    own = Reading(model.decoder, BOS, EOS, "copy")
+    torch.testing.assert_close(own.loss(copy, copied.masked_fill(alone, 0), tokens, counts)[0], losses["copy"])
+    torch.testing.assert_close(own.loss(copy, 0 * copied, tokens, counts)[0], losses["clean"])
+    assert count == (counts + 1).sum() and len({round(float(loss), 3) for loss in losses.values()}) == 3
+
+
+def test_heads_have_a_loss_where_transcripts_are_shorter_than_they_look_ahead():
+    """Of [4, EOS], head 3 and head 4 have nothing to say."""
+    hidden, unembed = torch.randn(1, 2, 16), torch.randn(V, 16)
+    wanted = torch.tensor([[4, EOS]])
+    for kind in ("latent", "independent"):
+        heads = make_heads(kind, 4, unembed)
+        expected = F.cross_entropy(heads.logits(hidden, unembed)[0, :1, 0], torch.tensor([EOS])) / 3
+        torch.testing.assert_close(heads.loss(hidden, unembed, wanted), expected)

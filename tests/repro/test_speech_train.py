@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from repro.speech_llama.config import Config
 from repro.speech_llama.data import Batches, load
 from repro.speech_llama.decoding import Recogniser
 from repro.speech_llama.system import System, stages
-from repro.speech_llama.train import make_state, train
+from repro.speech_llama.train import Step, make_state, train
 
 pytest.importorskip("jiwer", reason="word error rates need it")
 torch.set_num_threads(1)
@@ -64,7 +65,8 @@ def test_stages_follow_one_another_and_none_is_in_vain():
     assert names(replace(TINY, arms=("plain_r0", "main"))) == [
         ("lm-copy", 0, 2), ("lm-plain", 2, 4), ("ctc", 4, 6), ("plain_r0", 6, 8), ("main", 8, 10),
     ]  # fmt: skip
-    assert names(replace(TINY, decoder="random", arms=("random",))) == [("random", 0, 2)]
+    assert names(replace(TINY, decoder="random", arms=("random",))) == [("random", 0, 4)]  # and CTC's
+    assert names(replace(TINY, alone=True))[1:] == [("ctc", 2, 4), ("ctc-alone", 4, 6), ("main", 6, 8)]
 
 
 def test_every_stage_trains_its_own_and_nothing_else():
@@ -90,7 +92,7 @@ def test_every_stage_trains_its_own_and_nothing_else():
 
 
 def test_arms_begin_where_they_should():
-    config = replace(TINY, arms=ARMS, full=True)
+    config = replace(TINY, arms=ARMS, full=True, alone=True)
     state = make_state(config, load(config, ALONE.device), ALONE)
     model = state.model
     assert isinstance(model, System)
@@ -103,6 +105,8 @@ def test_arms_begin_where_they_should():
     def same(a, b) -> bool:
         return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
+    model.begin("ctc-alone")
+    assert same(model.alone, model.ctc) and model.part("ctc-alone") is model.alone
     main, frozen = model.arm("main"), model.arm("frozen4")
     assert same(main.encoder, model.ctc.encoder) and not same(model.arm("random").encoder, model.ctc.encoder)
     assert same(main.decoder, model.lm(config))
@@ -120,7 +124,7 @@ def test_what_a_stage_does_not_train_stays_to_the_bit(tmp_path):
 
 
 def test_it_writes_a_record_with_the_numbers_of_every_arm(tmp_path):
-    config = replace(TINY, arms=ARMS)
+    config = replace(TINY, arms=ARMS, alone=True)
     run(tmp_path / "a", config)
     found = record(tmp_path / "a")
     metrics = found["metrics"]
@@ -128,9 +132,32 @@ def test_it_writes_a_record_with_the_numbers_of_every_arm(tmp_path):
     assert {"wer", "wer_ctc", "wer_constant", "wer_plain_r0", "alignment_before_plain_r0", "gain_low"} <= set(metrics)
     assert metrics["differing_latent4"] == metrics["differing_frozen4"] == 0
     assert metrics["utterances_latent4"] == 6 and metrics["tokens_per_call_latent4"] >= 1
-    assert metrics["gain"] == pytest.approx(metrics["wer_ctc"] - metrics["wer"], abs=1e-5)
+    assert metrics["gain"] == pytest.approx(metrics["wer_ctc_alone"] - metrics["wer"], abs=1e-5)
     assert {"text_loss_nats_copy", "copy_loss_nats_plain"} <= set(metrics)
-    assert found["curve"]["step"] == list(range(16))
+    assert found["curve"]["step"] == list(range(20))
+
+
+def test_every_stage_is_compiled_and_not_given_up(tmp_path, monkeypatch):
+    """Versions of a block that earlier stages made do not count towards the limit at which Dynamo runs eager."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    torch.compiler.reset()
+    arms = ("r0", "main", "r16", "r32", "stack4", "latent4")
+    with torch._dynamo.config.patch(recompile_limit=4, fail_on_recompile_limit_hit=True):
+        run(tmp_path / "a", replace(TINY, arms=arms, compile=True))
+    torch.compiler.reset()
+    assert record(tmp_path / "a")["done"]
+
+
+def test_reading_is_captured_once_and_listening_once_a_width(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+    config = replace(TINY, compile=True)
+    speech = load(config, ALONE.device)
+    state = make_state(config, speech, ALONE)
+    for stage, graphs in zip(stages(config), (1, 0, 2), strict=True):
+        take = Step(config, stage, speech, state, ALONE)
+        for width in (320, 384):
+            take(stage.begin, torch.arange(4), width)
+        assert len(take.takes) == graphs, stage.name
 
 
 def test_it_learns(tmp_path):
@@ -255,9 +282,32 @@ def test_a_recording_is_transcribed_as_a_run_would(spoken, capsys):
     assert f"{len(verified['tokens'])} tokens in {verified['calls']} calls" in err and "s of sound" in err
 
 
+def test_a_recording_is_heard_as_training_heard_it(spoken, monkeypatch, capsys):
+    """By the cache's 256 levels; and what is timed is not the first time."""
+    heard = []
+    stream = Recogniser.stream
+    monkeypatch.setattr(Recogniser, "stream", lambda self, *given: heard.append(given) or stream(self, *given))
+    model = transcribe.open_run(spoken / "out")
+    audio_of = model.speech.audio
+    monkeypatch.setattr(transcribe, "open_run", lambda *given: model)
+    monkeypatch.setattr(
+        model.speech, "audio", lambda x, frames: heard.append(x[:, : int(frames)]) or audio_of(x, frames)
+    )
+    transcribe.main([str(spoken / "a.wav"), "--run", str(spoken / "out"), "--seconds"])
+    assert len(heard) == 4 and torch.equal(heard[0], heard[2])  # twice
+    torch.testing.assert_close(features.from_bytes(features.to_bytes(heard[0])), heard[0], rtol=0, atol=1e-5)
+
+
+def test_pieces_of_words_are_read_back_with_a_run(spoken, capsys):
+    run(spoken / "pieces", replace(TINY, units="subwords", n_subwords=270))
+    transcribe.main([str(spoken / "a.wav"), "--run", str(spoken / "pieces"), "--json"])
+    assert json.loads(capsys.readouterr().out)["calls"] >= 1
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (["long.wav", "--run", "out"], "339 s of sound take 4240 places of the encoder, which has 4096; cut the sound"),
         (["nothing.wav", "--run", "out"], "nothing.wav is not there"),
         (["a.wav", "--run", "elsewhere"], "elsewhere holds no run; name one"),
         (["a.wav", "--run", "out", "--arm", "r0"], "out has no arm r0; there are main"),
@@ -266,6 +316,10 @@ def test_a_recording_is_transcribed_as_a_run_would(spoken, capsys):
 )
 def test_what_cannot_be_transcribed_is_said_in_one_line(spoken, monkeypatch, capsys, given, message):
     monkeypatch.chdir(spoken)
+    if "long.wav" in given:
+        from scipy.io import wavfile
+
+        wavfile.write("long.wav", 16_000, torch.zeros(339 * 16_000, dtype=torch.int16).numpy())
     if "plain" in given:
         run(spoken / "plain", TINY)
     with pytest.raises(SystemExit) as ended:
@@ -283,6 +337,8 @@ def test_what_cannot_be_transcribed_is_said_in_one_line(spoken, monkeypatch, cap
         ({"decoder": "nothing"}, "nothing"),
         ({"stride": 64}, "choose a smaller --stride"),
         ({"stride": 6}, "no power of two"),
+        ({"test": "val"}, "has no 'val' to test with; --test may be test"),
+        ({"most_tokens": 2040}, "of sound take 20[0-9]+ places of the decoder, which has 2048"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(tmp_path, changes, message):
