@@ -279,3 +279,15 @@ def test_the_bias_of_the_class_left_out_is_the_one_that_tells_most_right():
     assert hinton._raised(z, 2.25).argmax(-1).tolist()[:3] == [3, 3, 3] and math.isclose(
         float(z[0, 3]), -2.1, rel_tol=1e-6
     )
+
+
+def test_each_net_that_never_saw_a_three_has_its_own_best_bias():
+    """Raised by another's bias, a control could not but fail."""
+    config = Config(task="digits", d_ff=8, teacher_d_ff=8)
+    digits, nets = hinton.Digits(config, CPU), hinton.make_state(config, CPU).model
+    with torch.no_grad():
+        nets.students["omitted_hard"][-1].bias[hinton.OMITTED] -= 20
+        nets.students["omitted_soft"][-1].bias[hinton.OMITTED] -= 5
+    found = hinton.measure(nets, digits)
+    assert 15 < found["bias_omitted_hard"] < 25 and found["bias_omitted_soft"] < 10
+    assert found["accuracy_3_omitted_hard"] == 0 < found["accuracy_3_omitted_hard_bias"]
