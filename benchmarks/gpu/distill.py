@@ -6,26 +6,26 @@ figure.
 GKD with lambda 1 and reverse KL: a student of 34.6 M parameters (6 blocks of width 448) writes 128 tokens after each of
 64 prompts, a teacher of SmolLM2-135M's shape (134.5 M) says what it makes of them, the student takes an AdamW step.
 bf16 with fp32 weights. Tokens a second are the generated ones. Off-policy is the same step on text that is there.
+`peak_gib` is the most that tensors took, from before the first step on; `reserved_gib` what the process holds of the
+device once warm, with all that graphs keep for themselves: memory is compared by the second.
 
-The peers: TRL's GKDTrainer as it comes, where trl is installed; and transformers alone, `generate` with a static cache
-and both forwards compiled, with TRL's divergence. `--tiny` tries every path with small sizes, on a CPU too.
+The peers (distill_peers.py) run in processes of their own: TRL's GKDTrainer as it comes, where trl is installed; and
+transformers alone at its best. `--tiny` tries every path with small sizes, on a CPU too.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import gc
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from timing import say, show_profile
+from timing import apart, say, show_profile
 
 from repro.distillation.config import Config, teacher_config
 from repro.distillation.distill import Divergence, Heads, summed_divergence
@@ -36,6 +36,7 @@ from repro.lab.distributed import World
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
+torch.backends.cuda.matmul.allow_tf32 = True  # here, so that a process of a peer's own has it too
 FULL = Config(
     task="text", method="gkd", divergence="reverse", lambda_=1.0, vocab_size=49_152, prompt_len=128, new_tokens=128,
     n_layers=6, d_model=448, n_heads=7, n_kv_heads=1, d_ff=1216, teacher_n_layers=30, teacher_d_model=576,
@@ -86,17 +87,39 @@ def tell(case: str, what: str, value: float, unit: str, **more: Any) -> None:
         )
 
 
+class Memory:
+    """Of the GPU, of one case that is about to take its first step."""
+
+    def __init__(self) -> None:
+        self.first = 0
+        if CUDA:
+            torch.cuda.reset_peak_memory_stats()
+
+    def warm(self) -> None:
+        """From here on what is reserved counts: without what compiling and warming up left behind."""
+        if CUDA:
+            self.first = torch.cuda.max_memory_allocated()
+            gc.collect()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+    def found(self) -> dict[str, float]:
+        if not CUDA:
+            return {}
+        peak, reserved = max(self.first, torch.cuda.max_memory_allocated()), torch.cuda.max_memory_reserved()
+        return {"peak_gib": round(peak / 2**30, 2), "reserved_gib": round(reserved / 2**30, 2)}
+
+
 def measure(case: str, config: Config, call: Callable[[int], Any], seconds: float) -> float:
-    """Seconds a step: the median, each step to its end, after three that warm up; memory from then on."""
-    began = time.monotonic()
+    """Seconds a step: the median, each step to its end, after three that warm up."""
+    memory, began = Memory(), time.monotonic()
     call(0)
     sync()
     tell(case, "first step", time.monotonic() - began, "s")
     for i in (1, 2):
         call(i)
     sync()
-    if CUDA:
-        torch.cuda.reset_peak_memory_stats()
+    memory.warm()
     took: list[float] = []
     began = time.monotonic()
     while time.monotonic() - began < seconds or len(took) < 3:
@@ -104,12 +127,13 @@ def measure(case: str, config: Config, call: Callable[[int], Any], seconds: floa
         call(3 + len(took))
         sync()
         took.append(time.monotonic() - start)
+    return tell_step(case, config, took, memory)
+
+
+def tell_step(case: str, config: Config, took: list[float], memory: Memory) -> float:
     step = statistics.median(took)
-    more: dict[str, Any] = {"ms": round(1e3 * step, 3), "steps": len(took)}
-    if CUDA:
-        more["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-        more["reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
     what = f"step, {config.batch_size} x ({config.prompt_len} + {config.new_tokens})"
+    more = {"ms": round(1e3 * step, 3), "steps": len(took)} | memory.found()
     tell(case, what, config.batch_size * config.new_tokens / step, "tokens/s", **more)
     return step
 
@@ -118,7 +142,11 @@ def measure(case: str, config: Config, call: Callable[[int], Any], seconds: floa
 
 
 def ours(config: Config, seconds: float, profile: bool) -> None:
-    on, off = (one_of_ours(config, lambda_, seconds, profile) for lambda_ in (1.0, 0.0))
+    took = []
+    for lambda_ in (1.0, 0.0):
+        took.append(one_of_ours(config, lambda_, seconds, profile))
+        free()  # graphs and models of the one before, and what was compiled for it
+    on, off = took
     tell("ours", "cost of a step on-policy, over off-policy", on / off, "times")
 
 
@@ -174,28 +202,28 @@ def loss_memory(config: Config) -> None:
     )
     heads.student.requires_grad_(True)
     chunked = torch.compile(summed_divergence)
+
+    def whole() -> torch.Tensor:
+        z, v = states @ heads.student.to(states.dtype).T, theirs @ heads.teacher.to(theirs.dtype).T
+        return N * trl_divergence(z, v)
+
     ways = {
         "chunked": lambda: chunked(states, theirs, heads, torch.ones(N, device=DEVICE), Divergence("reverse")),
-        "whole logits": lambda: trl_divergence(
-            states @ heads.student.to(states.dtype).T, theirs @ heads.teacher.to(theirs.dtype).T
-        ) * N,
+        "whole logits": whole, "whole logits, compiled": torch.compile(whole),
     }  # fmt: skip
     for name, way in ways.items():
-        took = []
+        took, memory = [], Memory()
         for i in range(6):
             sync()
             start = time.monotonic()
             way().backward()
             sync()
             took.append(time.monotonic() - start)
-            if i == 1 and CUDA:
-                torch.cuda.reset_peak_memory_stats()
-        more = {"peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)} if CUDA else {}
-        tell(f"divergence, {name}", f"{N} tokens of {V}", 1e3 * statistics.median(took[2:]), "ms", **more)
+            if i == 1:
+                memory.warm()
+        found = 1e3 * statistics.median(took[2:])
+        tell(f"divergence, {name}", f"{N} tokens of {V}", found, "ms", **memory.found())
     free()
-
-
-# Peers
 
 
 def trl_divergence(student_logits: torch.Tensor, teacher_logits: torch.Tensor) -> torch.Tensor:
@@ -203,119 +231,6 @@ def trl_divergence(student_logits: torch.Tensor, teacher_logits: torch.Tensor) -
     log_q, log_p = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
     divergence = torch.nn.functional.kl_div(log_p, log_q, reduction="none", log_target=True)
     return divergence.sum() / (divergence.numel() // divergence.shape[-1])
-
-
-def peer_models(config: Config) -> tuple[Any, Any]:
-    """Student in fp32 and teacher in bf16, as transformers' Llama of the same shapes."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    def build(c: Config) -> Any:
-        return LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=c.vocab_size, hidden_size=c.d_model, num_hidden_layers=c.n_layers,
-                num_attention_heads=c.n_heads, num_key_value_heads=c.n_kv_heads, intermediate_size=c.d_ff,
-                max_position_embeddings=2048, tie_word_embeddings=True, attn_implementation="sdpa",
-                eos_token_id=None, bos_token_id=None, pad_token_id=0,
-            )
-        ).to(DEVICE)  # fmt: skip
-
-    torch.manual_seed(0)
-    teacher = build(teacher_config(config)).to(torch.bfloat16).eval().requires_grad_(False)
-    return build(config), teacher
-
-
-def transformers_step(config: Config, seconds: float) -> None:
-    """`generate` with a static cache on a copy in bf16, both forwards compiled, TRL's divergence on the tokens that
-    follow, fused AdamW."""
-    student, teacher = peer_models(config)
-    writer = copy.deepcopy(student).to(torch.bfloat16).eval().requires_grad_(False)
-    adam = torch.optim.AdamW(student.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=CUDA)
-    forward, ask = torch.compile(student), torch.compile(teacher)
-    task, P = Random(config), config.prompt_len
-    more = {
-        "max_new_tokens": config.new_tokens, "min_new_tokens": config.new_tokens, "do_sample": True, "temperature": 1.0,
-        "top_k": 0, "top_p": 1.0, "cache_implementation": "static", "pad_token_id": 0,
-    }  # fmt: skip
-
-    def call(i: int) -> None:
-        prompts = task.batch(i, config.batch_size)[:, :P]
-        with torch.no_grad():
-            torch._foreach_copy_(list(writer.parameters()), list(student.parameters()))
-            text = writer.generate(prompts, attention_mask=torch.ones_like(prompts), **more)
-            theirs = ask(input_ids=text, use_cache=False).logits[:, P - 1 : -1]
-        with torch.autocast(DEVICE.type, torch.bfloat16):
-            ours = forward(input_ids=text, use_cache=False).logits[:, P - 1 : -1]
-            loss = trl_divergence(ours, theirs)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        adam.step()
-        adam.zero_grad()
-
-    measure("transformers, static cache and compiled forwards", config, call, seconds)
-
-
-def trl_step(config: Config, seconds: float) -> None:
-    """TRL's own trainer with its own loop; a callback takes the times."""
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast, TrainerCallback
-    from trl.experimental.gkd import GKDConfig, GKDTrainer
-
-    student, teacher = peer_models(config)
-    vocab = {f"t{i}": i for i in range(config.vocab_size)}
-    raw = Tokenizer(models.WordLevel(vocab, unk_token="t0"))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="t0", eos_token="t1", unk_token="t0")
-    task, P = Random(config), config.prompt_len
-    tokens = task.all.cpu()
-    rows = {"row": list(range(len(tokens))) * 50}
-
-    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        text = torch.stack([tokens[row["row"]] for row in rows])
-        labels = text.clone()
-        labels[:, :P] = -100
-        return {
-            "input_ids": text, "attention_mask": torch.ones_like(text), "labels": labels, "prompts": text[:, :P],
-            "prompt_attention_mask": torch.ones_like(text[:, :P]),
-        }  # fmt: skip
-
-    class Times(TrainerCallback):
-        def __init__(self) -> None:
-            self.ends: list[float] = []
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-            sync()
-            self.ends.append(time.monotonic())
-            if len(self.ends) == 3 and CUDA:
-                torch.cuda.reset_peak_memory_stats()
-            if len(self.ends) > 6 and self.ends[-1] - self.ends[3] > seconds:
-                control.should_training_stop = True
-            return control
-
-    times = Times()
-    with tempfile.TemporaryDirectory() as out:
-        trainer = GKDTrainer(
-            model=student, teacher_model=teacher, processing_class=tokenizer, data_collator=collate, callbacks=[times],
-            train_dataset=Dataset(InMemoryTable.from_pydict(rows), fingerprint="rows"),
-            args=GKDConfig(
-                output_dir=out, lmbda=1.0, beta=1.0, temperature=1.0, max_new_tokens=config.new_tokens, max_steps=60,
-                per_device_train_batch_size=config.batch_size, bf16=CUDA, gradient_checkpointing=False, report_to=[],
-                save_strategy="no", logging_strategy="no", optim="adamw_torch_fused" if CUDA else "adamw_torch",
-                learning_rate=1e-4, use_cpu=not CUDA, dataloader_pin_memory=CUDA, disable_tqdm=True,
-            ),
-        )  # fmt: skip
-        # random weights say no end, and an early one would only make the peer's batch shorter
-        trainer.generation_config.eos_token_id = None
-        trainer.generation_config.min_new_tokens = config.new_tokens
-        trainer.train()
-    steps = [b - a for a, b in zip(times.ends[3:], times.ends[4:], strict=False)]
-    step = statistics.median(steps)
-    more: dict[str, Any] = {"ms": round(1e3 * step, 3), "steps": len(steps)}
-    if CUDA:
-        more["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-        more["reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
-    what = f"step, {config.batch_size} x ({P} + {config.new_tokens})"
-    tell("TRL GKDTrainer", what, config.batch_size * config.new_tokens / step, "tokens/s", **more)
 
 
 def main() -> None:
@@ -326,19 +241,19 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, nargs="+", help="tokens of a prompt: 128 and 256")
     parser.add_argument("--tiny", action="store_true", help="small sizes, to try every path")
     asked = parser.parse_args()
+    from distill_peers import told
+
     config = TINY if asked.tiny else FULL
-    torch.backends.cuda.matmul.allow_tf32 = True
     loss_memory(config)
     for prompt in asked.prompt or ([config.prompt_len] if asked.tiny else [128, 256]):
         sized = replace(config, prompt_len=prompt)
         ours(sized, asked.seconds, asked.profile)
         free()
-        for name, peer in (("trl", trl_step), ("transformers", transformers_step)) if asked.peer else ():
+        for name in ("trl", "transformers") if asked.peer else ():
             try:
-                peer(sized, asked.seconds)
-            except Exception as error:  # a peer that does not run here is said, and ours is measured all the same
-                tell(name, f"does not run: {type(error).__name__}: {str(error).splitlines()[0][:200]}", 0.0, "tokens/s")
-            free()
+                apart(told, name, sized, asked.seconds)
+            except SystemExit as error:  # killed, as where memory ran out
+                tell(name, str(error), 0.0, "tokens/s")
 
 
 if __name__ == "__main__":

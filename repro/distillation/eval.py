@@ -11,7 +11,7 @@ import torch
 
 from repro.distillation.beam import beam_search
 from repro.distillation.config import Config
-from repro.distillation.data import Sums, Task
+from repro.distillation.data import Numbers, Task
 from repro.distillation.distill import Divergence, Heads, token_divergences
 from repro.distillation.model import frozen
 from repro.distillation.rollout import Rollout, until_end
@@ -43,14 +43,16 @@ class Averages:
 @torch.no_grad()
 def measure(config: Config, task: Task, student: Decoder, teacher: Decoder | None) -> dict[str, float]:
     """Of held-out prompts: the student's cross-entropy on what follows them in the data, and its entropy there; with a
-    teacher, what each makes of the other's text; of sums, how many answers are right. In nats a token, fp32."""
+    teacher, what each makes of the other's text; of numbers, how many answers are right. In nats a token, fp32."""
     student = frozen(student)
     found, batches = Averages(), list(_batches(config, task))
     for tokens in batches:
         _on_data(found, task, tokens, student, teacher)
     metrics = found.found()
-    if isinstance(task, Sums):
-        metrics |= solved(task, student, batches)
+    if isinstance(task, Numbers):
+        metrics |= solved(task, student, batches, BEAMS)
+    if isinstance(task, Numbers) and teacher is not None:
+        metrics |= {f"teacher_{name}": share for name, share in solved(task, frozen(teacher), batches).items()}
     if teacher is not None:
         torch.manual_seed(step_seed(config.seed, _EVAL))
         metrics |= _on_samples(task, batches, student, frozen(teacher))
@@ -87,29 +89,29 @@ def _entropy(hidden: torch.Tensor, unembed: torch.Tensor, chunk: int = 1024) -> 
     return torch.cat(parts).view(hidden.shape[:-1])
 
 
-def solved(task: Sums, student: Decoder, batches: Sequence[torch.Tensor]) -> dict[str, float]:
-    """Shares of sums that are right to their end, by the likeliest token at each place and by beam search."""
+def solved(task: Numbers, decoder: Decoder, batches: Sequence[torch.Tensor], beams: int = 0) -> dict[str, float]:
+    """Shares of answers that are right to their end, by the likeliest token at each place and by beam search."""
     found, every = Averages(), torch.ones(len(batches[0]), dtype=torch.bool, device=batches[0].device)
-    greedy = Rollout(student, len(batches[0]), task.prompt, task.new, Sampling(0.0), capture=False)
+    greedy = Rollout(decoder, len(batches[0]), task.prompt, task.new, Sampling(0.0), task.vocab_size, capture=False)
     for tokens in batches:
         prompts = tokens[:, : task.prompt]
         found.add("exact_match", task.solved(tokens, greedy(prompts)[:, task.prompt :]).double(), every)
-        best = beam_search(student, prompts, BEAMS, task.new, task.stop)[0][:, 0]
-        found.add("exact_match_beam", task.solved(tokens, best).double(), every)
+        if beams:
+            best = beam_search(decoder, prompts, beams, task.new, task.stop)[0][:, 0]
+            found.add("exact_match_beam", task.solved(tokens, best).double(), every)
     return found.found()
 
 
 def _on_samples(task: Task, batches: Sequence[torch.Tensor], student: Decoder, teacher: Decoder) -> dict[str, float]:
     """What student and teacher make of text that the student wrote at temperature 1, and of text that the teacher
     did."""
-    rows, cuda = len(batches[0]), student.embed.weight.is_cuda
+    heads = Heads(student.unembed, teacher.unembed)
     written_by = {
-        name: Rollout(decoder, rows, task.prompt, task.new, Sampling(1.0), capture=cuda)
+        name: Rollout(decoder, len(batches[0]), task.prompt, task.new, Sampling(1.0), heads.size)
         for name, decoder in (("student", student), ("teacher", teacher))
     }
     found, texts = Averages(), []
     regret = {name: Regret(task.new) for name in written_by}
-    heads = Heads(student.unembed, teacher.unembed)
     for tokens in batches:
         for name, write in written_by.items():
             text = write(tokens[:, : task.prompt]).clone()

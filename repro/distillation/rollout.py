@@ -20,7 +20,8 @@ from repro.lab.transformer import Cache, Decoder
 class Rollout:
     """Continues `batch` prompts of `prompt` tokens by `new` tokens. Nothing waits for the host, and no sequence ends
     early: what comes after an end is for a mask to leave out. With a teacher each token comes from alpha p +
-    (1 - alpha) q (MiniLLM, section 2.2).
+    (1 - alpha) q (MiniLLM, section 2.2). Tokens are the first `tokens` of the vocabulary: of one that is padded to
+    different sizes, those that whoever reads the text knows too.
 
     With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU what reads
     the prompts and what makes a token are compiled, and each is captured as a graph on first use."""
@@ -32,6 +33,7 @@ class Rollout:
         prompt: int,
         new: int,
         sampling: Sampling,
+        tokens: int | None = None,
         teacher: Decoder | None = None,
         alpha: float = 0.0,
         dtype: torch.dtype | None = None,
@@ -42,6 +44,10 @@ class Rollout:
         own = dtype is not None and dtype != weight.dtype
         self.decoder = copy.deepcopy(decoder).to(dtype).requires_grad_(False) if own else decoder
         self.decoders = [self.decoder] if teacher is None else [self.decoder, teacher]
+        for d in self.decoders:
+            if prompt + new > d.shape.max_seq_len:
+                raise ValueError(f"{prompt + new} tokens are more than a decoder's {d.shape.max_seq_len}")
+        self.tokens = min([tokens or len(weight), *(len(d.unembed) for d in self.decoders)])
         self.caches = [Cache(d, batch, prompt + new) for d in self.decoders]
         self.text = torch.zeros(batch, prompt + new, dtype=torch.long, device=weight.device)
         self.place = torch.zeros(1, dtype=torch.long, device=weight.device)  # of the last token there is
@@ -89,13 +95,13 @@ class Rollout:
     def _choose(self, hidden: list[torch.Tensor]) -> None:
         """The next token of each sequence, out of the last hidden states (B, D) of the student, and perhaps (B, E) of
         the teacher."""
-        logits = [F.linear(h, d.unembed) for h, d in zip(hidden, self.decoders, strict=True)]
+        logits = [F.linear(h, d.unembed[: self.tokens]) for h, d in zip(hidden, self.decoders, strict=True)]
         mixed = logits[0]
         if len(logits) == 2:
-            V = min(x.shape[-1] for x in logits)
-            log_q, log_p = (x[:, :V].float().log_softmax(-1) for x in logits)
+            log_q, log_p = (x.float().log_softmax(-1) for x in logits)
             mixed = torch.logaddexp(log_p + math.log(self.alpha), log_q + math.log1p(-self.alpha))
-        self.place.add_(1)
+        # capturing tries it a few times, on a short text beyond its end
+        self.place.add_(1).clamp_(max=self.text.shape[1] - 1)
         self.text.index_copy_(1, self.place, self.sampling.choose(mixed)[:, None])
 
     def _captured(self, call: Callable[[], None]) -> Callable[[], None]:

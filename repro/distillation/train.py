@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 from repro.distillation import hinton
 from repro.distillation.config import RECIPES, Config, start_config, teacher_config
 from repro.distillation.data import Task, Text, load
-from repro.distillation.distill import Divergence
+from repro.distillation.distill import Divergence, Heads
 from repro.distillation.eval import measure
 from repro.distillation.model import Student, frozen
 from repro.distillation.outputs import teacher_outputs
@@ -90,10 +90,12 @@ class Step:
         mixed = c.method == "minillm" and c.teacher_mix > 0
         sampling = Sampling(c.sample_temperature)
         rows = c.batch_size // self.world.size
-        assert isinstance(state.model, Student)
+        assert isinstance(state.model, Student) and self.teacher is not None
+        student = state.model.decoder
         return Rollout(
-            state.model.decoder, rows, self.task.prompt, self.task.new, sampling, self.teacher if mixed else None,
-            c.teacher_mix, dtype, capture=c.compile and self.world.device.type == "cuda",
+            student, rows, self.task.prompt, self.task.new, sampling, Heads(student.unembed, self.teacher.unembed).size,
+            self.teacher if mixed else None, c.teacher_mix, dtype,
+            capture=c.compile and self.world.device.type == "cuda",
         )  # fmt: skip
 
     def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
@@ -188,12 +190,34 @@ def check(config: Config, w: World) -> None:
         raise ValueError(f"a batch of {c.batch_size} does not split into {c.accum} micro-batches on {w.size} ranks")
     if c.method == "seqkd" and c.pool < c.batch_size:
         raise ValueError(f"a pool of {c.pool} outputs holds no batch of {c.batch_size}; make --pool larger")
-    if c.teacher and c.task == "arithmetic":
-        raise ValueError("--teacher FOLDER is for text; a teacher of sums is trained here")
+    if c.teacher and c.task != "text":
+        raise ValueError("--teacher FOLDER is for text; a teacher of numbers is trained here")
+    _check_read(c)
+
+
+# what each method reads of the settings that are about methods
+_OF_METHODS = {
+    "sft": (), "kd": ("divergence", "beta", "temperature", "hard"), "seqkd": ("beams", "pool"),
+    "gkd": ("divergence", "beta", "temperature", "hard", "lambda_", "sample_temperature"),
+    "minillm": ("teacher_mix", "length_norm", "single_step"),
+}  # fmt: skip
+
+
+def _check_read(config: Config) -> None:
+    """A ValueError where something is set that the method would not read, and so would not do."""
+    plain = Config()
+    for name in sorted(set().union(*_OF_METHODS.values()) - set(_OF_METHODS[config.method])):
+        if getattr(config, name) != getattr(plain, name):
+            why = ", which is reverse KL at temperature 1 on text sampled at 1" if config.method == "minillm" else ""
+            flag = name if name.endswith("_") else name.replace("_", "-")
+            raise ValueError(f"--{flag} means nothing to {config.method}{why}; leave it out")
 
 
 def _pace(marks: Sequence[tuple[int, float]]) -> dict[str, float]:
-    """Milliseconds a step, without the first fifth, where graphs are captured. Reading a loss waits for the device."""
+    """Milliseconds a step, without the first fifth, where graphs are captured. Reading a loss waits for the device. Of
+    a run that went on after its last step there is nothing to tell."""
+    if not marks:
+        return {}
     (first, began), (last, ended) = marks[len(marks) // 5], marks[-1]
     return {"ms_per_step": 1e3 * (ended - began) / (last - first)} if last > first else {}
 
@@ -206,7 +230,9 @@ def _teacher(config: Config, task: Task, asked: Command[Config], began: float, w
     if config.teacher:
         folder = Path(config.teacher).expanduser()
         check_vocabulary(folder, task)
-        return hub.load(folder).to(w.device)
+        found = hub.load(folder)
+        check_size(found, task)
+        return found.to(w.device)
     return None if config.teacher_steps == 0 else _base("teacher", teacher_config(config), asked, began, w)
 
 
@@ -220,6 +246,16 @@ def check_vocabulary(folder: Path, task: Task) -> None:
             f"the teacher's tokens ({theirs.name}) are not the student's ({ours}), so their predictions cannot be "
             f"compared; read text with --tokenizer {folder / 'tokenizer.json'}"
         )
+
+
+def check_size(teacher: Decoder, task: Task) -> None:
+    """A ValueError unless the teacher has a place for each token of a sequence, and a row for each of the
+    vocabulary."""
+    places, rows = teacher.shape.max_seq_len, len(teacher.unembed)
+    if task.prompt + task.new > places:
+        raise ValueError(f"sequences of {task.prompt + task.new} tokens are more than the teacher's {places}")
+    if isinstance(task, Text) and rows < task.tokenizer.vocab_size:
+        raise ValueError(f"the teacher has {rows:,} tokens and its tokenizer {task.tokenizer.vocab_size:,}")
 
 
 def _base(role: str, config: Config, asked: Command[Config], began: float, w: World) -> Decoder:
@@ -240,9 +276,12 @@ def _base(role: str, config: Config, asked: Command[Config], began: float, w: Wo
 
 
 def forget_compiled() -> None:
-    """What was compiled and captured so far: PyTorch keeps few versions of one function, and then compiles no more."""
-    gc.collect()
+    """What was compiled and captured so far: PyTorch keeps few versions of one function, and then compiles no more;
+    and a graph keeps its memory."""
     torch.compiler.reset()
+    gc.collect()  # a captured step and its graph hold each other
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _kept(config: Config, task: Task, run: Run, w: World) -> TrainState:

@@ -200,6 +200,40 @@ def test_trap_beta_is_the_teachers_share():
     assert small > 1.5 * large
 
 
+@pytest.mark.parametrize("beta", [0.02, 0.3, 0.7, 0.98])
+def test_trap_the_weights_of_the_two_terms_stand_as_in_the_paper(beta):
+    """trl#6780: the formula and what was said of its ends contradict each other, and the remedy proposed exchanges the
+    weights. trl#6781: inside (0, 1) the paper's weights are right and the ends are other losses. With the weights
+    exchanged the ends would be the KLs themselves and the middle another divergence."""
+    z, v = numbers(5, 9), numbers(5, 9, seed=1)
+    q, p = z.softmax(-1), v.softmax(-1)
+    m = beta * p + (1 - beta) * q
+    of_p, of_q = (p * (p / m).log()).sum(-1), (q * (q / m).log()).sum(-1)
+    got = Divergence("jsd", beta)(z, v)[0]
+    torch.testing.assert_close(got, beta * of_p + (1 - beta) * of_q)
+    exchanged = (1 - beta) * of_p + beta * of_q
+    assert ((got - exchanged).abs() > 0.02 * exchanged).all()
+    if beta == 0.02:  # exchanged it is nearly forward KL, as it stands nearly none of it
+        forward = Divergence("forward")(z, v)[0]
+        assert (exchanged > 0.5 * forward).all() and (got < 0.05 * forward).all()
+
+
+def test_trap_near_an_end_beta_takes_the_gradients_size_and_hardly_its_direction():
+    """ms-swift#10078: at beta 0.9 the gradient is about a fifteenth of reverse KL's, so that beta acts as a learning
+    rate. It goes on falling as 1 - beta while it turns to reverse KL's direction."""
+    z, v = numbers(64, 300), numbers(64, 300, seed=1)
+    reverse = Divergence("reverse")(z, v)[1].flatten()
+
+    def beside(beta: float) -> tuple[float, float]:
+        slope = Divergence("jsd", beta)(z, v)[1].flatten()
+        return float(slope.norm() / reverse.norm()), float(F.cosine_similarity(slope, reverse, 0))
+
+    sizes, directions = zip(*map(beside, (0.5, 0.9, 0.99, 0.999)), strict=True)
+    assert 1 / 25 < sizes[1] < 1 / 10
+    assert list(sizes) == sorted(sizes, reverse=True) and list(directions) == sorted(directions)
+    assert sizes[2] / sizes[3] > 7 and directions[3] > 0.97
+
+
 @pytest.mark.parametrize("beta", [0.0, 1.0, -0.5, 2.0])
 def test_trap_the_ends_of_beta_are_refused_instead_of_learning_nothing(beta):
     """verl-recipe#151, ms-swift#10078: at an end the loss is zero whatever the student does."""
@@ -223,7 +257,7 @@ def test_trap_jsd_of_bf16_is_not_negative():
 
 
 def test_trap_vocabularies_padded_to_different_sizes_are_cut_to_what_both_have():
-    """torchtune#2119, Model-Optimizer#2489: one tokenizer, matrices of 152,064 and of 151,936 rows."""
+    """torchtune#2119, torchtune#2416, Model-Optimizer#2489: one tokenizer, matrices of 152,064 and of 151,936 rows."""
     case = Case()
     got = summed_divergence(case.hidden, case.teacher, case.heads, case.weights, Divergence())
     for padded in (

@@ -88,6 +88,16 @@ def test_captured_rollouts_are_the_eager_ones_and_random_ones_differ_from_call_t
     assert write(prompts).equal(first) and not first.equal(second)
 
 
+@pytest.mark.parametrize("new", [1, 2, 3])
+def test_a_captured_rollout_may_be_shorter_than_the_calls_that_capture_it(new):
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        decoder = Student(SMALL, 97).decoder
+        prompts = torch.randint(97, (8, 16))
+    eager, captured = (Rollout(decoder, 8, 16, new, Sampling(0.0), capture=c)(prompts).clone() for c in (False, True))
+    assert captured[:, :16].equal(prompts) and (eager == captured).float().mean() > 0.95
+
+
 def test_a_divergence_never_holds_the_logits_of_both_models():
     """4,096 tokens of 65,536 classes are 1 GiB a model in fp32, and as much again for every step of the arithmetic."""
     N, V = 4096, 65_536

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 
 from repro.distillation import data, hinton
 from repro.distillation.config import Config
-from repro.distillation.data import Sums, Text
+from repro.distillation.data import HELD_OUT, Parts, Sums, Text, is_held_out, load
 from repro.distillation.eval import Regret, distinct_n, excess_error, measure
 from repro.distillation.model import Student
 from repro.distillation.rollout import until_end
+from repro.lab.data import step_seed
 from repro.lab.distributed import World
 
 torch.set_num_threads(1)
@@ -33,15 +34,74 @@ def test_sums_are_right_and_end_where_their_last_digit_stands(digits, terms):
     assert tokens.shape == (200, task.prompt + task.new)
     seen = set()
     for row in tokens:
-        question, answer = "".join("0123456789+= ."[i] for i in row.tolist()).split("=")
-        numbers = [int(n) for n in question.replace(" ", "").split("+")]
+        question, answer = "".join("0123456789+=."[i] for i in row.tolist()).split("=")
+        numbers = [int(n[::-1]) for n in question.split("+")]
         assert len(numbers) == terms and all(len(part) == digits for part in question.split("+"))
         assert re.fullmatch(r"\d+\.+", answer) and len(answer) == task.new
         assert int(answer.rstrip(".")[::-1]) == sum(numbers)
         seen.add(question)
     assert len(seen) > 60
-    largest = task._answers(torch.tensor([terms * (10**digits - 1)]))
+    largest = task._answers(torch.full((1, terms), 10**digits - 1))
     assert (largest == task.END).sum() == 1  # room for the longest, and no more
+
+
+@pytest.mark.parametrize(("digits", "terms"), [(2, 2), (3, 2), (2, 4)])
+def test_parts_add_up_and_many_are_right(digits, terms):
+    task = Parts(replace(CONFIG, digits=digits, terms=terms), CPU)
+    tokens = task.batch(3, 400)
+    assert tokens.shape == (400, task.prompt + task.new)
+    for row in tokens:
+        asked, answer = "".join("0123456789+=."[i] for i in row.tolist()).split("=")
+        assert answer.endswith(".") and all(len(part) == digits for part in answer[:-1].split("+"))
+        assert sum(int(part[::-1]) for part in answer[:-1].split("+")) == int(asked[::-1])
+    answers = tokens[:, task.prompt :]
+    assert task.solved(tokens, answers).all()
+    swapped = answers.view(400, terms, -1).clone()
+    swapped[:, [0, 1], :-1] = swapped[:, [1, 0], :-1]
+    assert task.solved(tokens, swapped.flatten(1)).all() and not swapped.flatten(1).equal(answers)
+    for place in range(task.new):
+        wrong = answers.clone()
+        is_sign = wrong[:, place] >= 10
+        wrong[:, place] = torch.where(is_sign, 5, (wrong[:, place] + 1) % 10)
+        assert not task.solved(tokens, wrong).any()
+        wrong[:, place] = Parts.EQUALS
+        assert not task.solved(tokens, wrong).any()
+
+
+@pytest.mark.parametrize("kind", [Sums, Parts])
+def test_what_is_held_out_is_never_trained_on_by_any_seed(kind):
+    """With 100 or 8,747 prompts to draw from, every one would come in both parts. A sum is its numbers in any order."""
+
+    def asked(split, seed):
+        task = kind(replace(CONFIG, digits=2, seed=seed), CPU)
+        tokens = torch.cat([task.batch(step, 500, split) for step in range(20)])
+        keys = task._asked(torch.cat([task._draw(step, 500, split) for step in range(20)]))
+        return {tuple(row) for row in tokens[:, : task.prompt].tolist()}, set(keys.tolist())
+
+    (shown, shown_keys), (held, held_keys) = asked("train", 0), asked("val", 1)
+    assert not shown & held and not shown_keys & held_keys
+    assert 0.05 < len(held_keys) / (len(held_keys) + len(shown_keys)) < 0.25
+    there, back = torch.randint(100, (50, 2)).unbind(1)
+    task = kind(replace(CONFIG, digits=2), CPU)
+    assert task._asked(torch.stack((there, back), 1)).equal(task._asked(torch.stack((back, there), 1)))
+    assert 0.11 < is_held_out(torch.arange(10_000)).double().mean() < 0.14
+
+
+def test_numbers_are_not_what_the_step_draws_on_a_cpu():
+    """A run seeds torch with (seed, step, rank) before each step: the student's samples would be drawn from the same
+    random numbers as the sums it is asked."""
+    task = Sums(replace(CONFIG, digits=3), CPU)
+    drawn = task._draw(5, 8, "train")
+    for rank in range(8):
+        g = torch.Generator().manual_seed(step_seed(CONFIG.seed, 5, rank))
+        same = torch.randint(1000, (2 * HELD_OUT * 8, 2), generator=g)
+        assert not drawn.equal(same[~is_held_out(task._asked(same))][:8])
+
+
+def test_too_few_prompts_to_hold_some_out_is_said(monkeypatch):
+    monkeypatch.setattr(data, "is_held_out", lambda asked: asked < 0)
+    with pytest.raises(ValueError, match="too few prompts to hold some out; make --digits larger"):
+        load(CONFIG, CPU)
 
 
 def test_sums_are_a_function_of_seed_step_and_part():
@@ -82,6 +142,15 @@ def test_text_is_windows_of_both_parts(folder):
         torch.stack([task.tokens.val[i * 15 : i * 15 + 16] for i in range(8, 12)]).flatten().long()
     )
     assert task.batch(2, 4).equal(tokens) and not task.batch(3, 4).equal(tokens)
+
+
+def test_text_may_be_less_than_there_is_and_a_document_may_end_what_follows(folder):
+    config = replace(CONFIG, task="text", text=folder, prompt_len=6, new_tokens=10, batch_size=4, eval_batches=1)
+    whole, few = Text(config, CPU), Text(replace(config, windows=8, document_end=True), CPU)
+    seen = {tuple(row) for step in range(20) for row in few.batch(step, 4).tolist()}
+    assert seen == {tuple(whole.tokens.train[15 * i : 15 * i + 16].tolist()) for i in range(8)}
+    assert few.batch(0, 4, "val").equal(whole.batch(0, 4, "val"))
+    assert few.stop == few.tokenizer.end and few.name == f"{whole.name}; 8 windows of 16 tokens to learn from"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +207,7 @@ def test_measures_on_samples_are_of_the_students_text():
     for name in ("forward_kl_data", "forward_kl_samples", "reverse_kl_samples"):
         assert found[name] == pytest.approx(0, abs=1e-6)
     assert found["data_ce_nats"] == found["teacher_data_ce_nats"]
+    assert found["exact_match"] == found["teacher_exact_match"]
     other, _ = decoders(task.vocab_size)
     apart = measure(replace(CONFIG, eval_batches=20), task, other, teacher)
     assert min(apart["forward_kl_samples"], apart["reverse_kl_samples"]) > 0.01
@@ -209,3 +279,15 @@ def test_the_bias_of_the_class_left_out_is_the_one_that_tells_most_right():
     assert hinton._raised(z, 2.25).argmax(-1).tolist()[:3] == [3, 3, 3] and math.isclose(
         float(z[0, 3]), -2.1, rel_tol=1e-6
     )
+
+
+def test_each_net_that_never_saw_a_three_has_its_own_best_bias():
+    """Raised by another's bias, a control could not but fail."""
+    config = Config(task="digits", d_ff=8, teacher_d_ff=8)
+    digits, nets = hinton.Digits(config, CPU), hinton.make_state(config, CPU).model
+    with torch.no_grad():
+        nets.students["omitted_hard"][-1].bias[hinton.OMITTED] -= 20
+        nets.students["omitted_soft"][-1].bias[hinton.OMITTED] -= 5
+    found = hinton.measure(nets, digits)
+    assert 15 < found["bias_omitted_hard"] < 25 and found["bias_omitted_soft"] < 10
+    assert found["accuracy_3_omitted_hard"] == 0 < found["accuracy_3_omitted_hard_bias"]

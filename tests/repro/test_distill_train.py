@@ -27,8 +27,13 @@ ALONE = World(0, 1, torch.device("cpu"))
 TINY = Config(
     task="arithmetic", digits=2, n_layers=1, d_model=16, n_heads=2, n_kv_heads=1, d_ff=24, teacher_n_layers=1,
     teacher_d_model=24, teacher_n_heads=2, teacher_n_kv_heads=2, teacher_d_ff=32, batch_size=8, start_batch=8, steps=4,
-    start_steps=2, teacher_steps=2, eval_batches=2, log_every=1, pool=16, beams=2, lr=1e-2,
+    start_steps=2, teacher_steps=2, eval_batches=2, log_every=1, lr=1e-2,
 )  # fmt: skip
+ARMS = {
+    "sft": {"method": "sft"}, "kd": {"method": "kd", "hard": 0.25},
+    "seqkd": {"method": "seqkd", "pool": 16, "beams": 2},
+    "gkd": {"method": "gkd", "lambda_": 0.5, "hard": 0.25}, "minillm": {"method": "minillm"},
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +64,7 @@ def same(a, b, *, exactly: bool = False) -> None:
 def test_stopped_and_resumed_is_bitwise_the_same(tmp_path, method):
     """The teacher and the student it begins with are runs too: a command that is given no time stops inside them, and
     the same command goes on."""
-    config = replace(TINY, method=method, lambda_=0.5, hard=0.25)
+    config = replace(TINY, **ARMS[method])
     whole = run(tmp_path / "whole", config)
     training.BASES = tmp_path / "other-bases"
     for _ in range(30):
@@ -81,7 +86,7 @@ def test_a_record_holds_the_whole_set_of_measures(tmp_path):
     assert set(metrics) >= {
         "data_ce_nats", "entropy_nats", "teacher_data_ce_nats", "forward_kl_data", "forward_kl_samples",
         "reverse_kl_samples", "teacher_nll_samples", "distinct_1", "distinct_2", "distinct_4", "length", "exact_match",
-        "exact_match_beam", "ms_per_step", "excess_error_4",
+        "exact_match_beam", "teacher_exact_match", "ms_per_step", "excess_error_4",
     }  # fmt: skip
     assert all(value is not None for value in metrics.values())
 
@@ -108,8 +113,10 @@ def test_a_student_begins_where_its_beginning_ended(tmp_path):
 @pytest.mark.parametrize("method", ["sft", "kd", "gkd", "minillm"])
 def test_micro_batches_are_one_batch(tmp_path, method):
     """Answers of unequal lengths: a mean of means would weigh the tokens of short ones more."""
-    config = replace(TINY, method=method, hard=0.25, digits=3, batch_size=16)
-    one, many = (run(tmp_path / str(n), replace(config, accum=n)) for n in (1, 4))
+    config = replace(TINY, **ARMS[method], digits=3, batch_size=16, start_batch=16)
+    one, many = (
+        run(tmp_path / str(n), replace(config, accum=n, start_accum=n if method == "sft" else 1)) for n in (1, 4)
+    )
     same(one, many)
 
 
@@ -164,7 +171,16 @@ def test_the_phases_of_digits_leave_the_other_nets_alone(tmp_path):
         ({"lambda_": 1.5}, "--lambda_ 1.5 is no share"),
         ({"teacher_steps": 0}, "gkd needs a teacher: --teacher-steps of its training, or --teacher FOLDER"),
         ({"accum": 3}, "a batch of 8 does not split into 3 micro-batches on 1 ranks"),
+        ({"start_accum": 5}, "a batch of 8 does not split into 5 micro-batches on 1 ranks"),
         ({"method": "seqkd", "pool": 4}, "a pool of 4 outputs holds no batch of 8"),
+        ({"method": "minillm", "sample_temperature": 0.9}, "--sample-temperature means nothing to minillm, which is"),
+        ({"method": "minillm", "divergence": "jsd"}, "--divergence means nothing to minillm"),
+        ({"method": "minillm", "beta": 0.1}, "--beta means nothing to minillm"),
+        ({"method": "minillm", "temperature": 2.0}, "--temperature means nothing to minillm"),
+        ({"method": "minillm", "hard": 0.5}, "--hard means nothing to minillm"),
+        ({"method": "sft", "hard": 0.5}, "--hard means nothing to sft; leave it out"),
+        ({"method": "kd", "lambda_": 0.5}, "--lambda_ means nothing to kd"),
+        ({"beams": 0}, "--beams means nothing to gkd"),
         ({"teacher": "x"}, "is for text"),
         ({"task": "text", "text": "nowhere"}, "nowhere"),
     ],
@@ -173,6 +189,21 @@ def test_what_does_not_go_together_is_said_in_one_line(tmp_path, changes, messag
     with pytest.raises(SystemExit, match=message) as caught:
         run(tmp_path / "x", replace(TINY, **changes))
     assert "\n" not in str(caught.value) and not (tmp_path / "x").exists()
+
+
+def test_a_run_that_died_while_it_was_measured_can_be_ended(tmp_path, monkeypatch):
+    def die(*args):
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(training, "measure", lambda config, *args: die() if config.method == "gkd" else {})
+        with pytest.raises(MemoryError):
+            run(tmp_path / "a", TINY)
+    assert not record(tmp_path / "a")["done"]
+    run(tmp_path / "a", TINY)
+    found = record(tmp_path / "a")
+    assert found["done"] and found["segments"][-1]["from_step"] == TINY.steps
+    assert "ms_per_step" not in found["metrics"] and "exact_match" in found["metrics"]
 
 
 def test_no_method_but_sft_goes_without_a_teacher():
