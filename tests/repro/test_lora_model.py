@@ -63,16 +63,16 @@ def test_attention_drops_in_training_alone():
 
 def test_a_plateau_is_what_the_control_hardly_moves():
     """Up as little as down: a control that wrecks the base tells nothing."""
-    assert Control(2.0, 1.981, 1).flat and Control(2.0, 2.019, 1).flat
-    assert not Control(2.0, 1.979, 1).flat and not Control(2.0, 2.021, 1).flat
+    assert Control(2.0, 1.981, 1, "").flat and Control(2.0, 2.019, 1, "").flat
+    assert not Control(2.0, 1.979, 1, "").flat and not Control(2.0, 2.021, 1, "").flat
 
 
 def test_a_base_is_kept_with_what_is_known_of_it(tmp_path):
     assert not is_base("") and not is_base(str(tmp_path))
     hub.save(tiny(), tmp_path / "base")
     assert not is_base(str(tmp_path / "base"))
-    keep_control(tmp_path / "base", Control(2.5, 2.49, 100))
-    assert is_base(str(tmp_path / "base")) and control_of(tmp_path / "base") == Control(2.5, 2.49, 100)
+    keep_control(tmp_path / "base", Control(2.5, 2.49, 100, "a text"))
+    assert is_base(str(tmp_path / "base")) and control_of(tmp_path / "base") == Control(2.5, 2.49, 100, "a text")
     (tmp_path / "base/plateau.json").write_text('{"before_nats": 2.5, "after_nats": 2.49}')  # as it was once written
     with pytest.raises(ValueError, match="plateau.json.*tokens.*; make the base anew with gpu-base"):
         control_of(tmp_path / "base")
