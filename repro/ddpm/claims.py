@@ -132,7 +132,8 @@ CLAIMS: tuple[Claim, ...] = (
         ("smoke",), lambda m: m["smoke"]["distortion_share"] - 0.4, smallest=0.01,
     ),
     Claim(
-        "DD-5b", "That distortion cannot be seen: at the end of the chain the error is below 2 levels of 255",
+        "DD-5b", "The distortion that is coded last cannot be seen: at the end of the chain the error is below 2 "
+        "levels of 255",
         "Section 4.3", "RMSE 0.95 of 255", PATCHES, "robust", NOTE,
         ("smoke",), lambda m: 2.0 - m["smoke"]["rmse_255"], smallest=0.1,
     ),

@@ -167,7 +167,8 @@ CLAIMS: tuple[Claim, ...] = (
         lambda m: rises([learnt(m, k) for k in ("full", "lora-r16", "lora-r4", "lora-r1")]), smallest=0.02,
     ),
     Claim(
-        "LL-1b", "The same on code", "Figure 1, Table S1",
+        "LL-1b", "LoRA learns less of code: full finetuning learns most, then the ranks in their order",
+        "Figure 1, Table S1",
         "HumanEval after 20 G tokens: 0.263 full, 0.224, 0.196, 0.162 at rank 256, 64, 16", GPU, "scale", NOTE,
         all_of(*(("code", k) for k in ("full", "r256", "r64", "r16"))),
         lambda m: rises([target_loss(m, "code", k) for k in ("full", "r256", "r64", "r16")]), smallest=0.005,
@@ -192,7 +193,8 @@ CLAIMS: tuple[Claim, ...] = (
         lambda m: rises([forgot(m, "code", k) for k in ("r16", "r64", "r256", "full")]), smallest=0.005,
     ),
     Claim(
-        "LL-4b", "The same of the two languages", "Figure 2, Tables S2 and S6",
+        "LL-4b", "LoRA forgets less, of two Markov languages: full finetuning forgets most, and of the ranks the "
+        "higher the more", "Figure 2, Tables S2 and S6",
         "code, 20 G tokens: 0.545 full, 0.617, 0.626, 0.635 at rank 256, 64, 16", TOY, "robust", NOTE, ("smoke",),
         lambda m: rises([lost(m, "lora-r1"), lost(m, "lora-r4"), lost(m, "lora-r16"), lost(m, "full")]), smallest=0.02,
     ),
@@ -202,11 +204,13 @@ CLAIMS: tuple[Claim, ...] = (
         all_of(*(("code", k) for k in ("full", "r16", "r64", "r256"))), lambda m: lora_ahead(m, "code"), smallest=0.01,
     ),
     Claim(
-        "LL-5c", "So does it of the two languages", "Figure 3", "LoRA is ahead on code, full finetuning on mathematics",
+        "LL-5c", "At equal learning LoRA forgets less, of two Markov languages",
+        "Figure 3", "LoRA is ahead on code, full finetuning on mathematics",
         f"{TOY}; fronts of 4 and 9 arms", "robust", NOTE, ("smoke",), toy_ahead, smallest=0.02,
     ),
     Claim(
-        "LL-5b", "On mathematics it does not", "Figure 3", "full finetuning is ahead", FRONTS, "scale", NOTE,
+        "LL-5b", "At equal learning LoRA does not forget less on mathematics",
+        "Figure 3", "full finetuning is ahead", FRONTS, "scale", NOTE,
         all_of(*(("math", k) for k in ("full", "r16", "r64", "r256"))), lambda m: -lora_ahead(m, "math"), smallest=0.01,
     ),
     Claim(
@@ -216,7 +220,8 @@ CLAIMS: tuple[Claim, ...] = (
         smallest=0.02,
     ),
     Claim(
-        "LL-6b", "Nor does dropout on attention", "Figure 4", "0.05 and 0.1 beside LoRA, code instructions",
+        "LL-6b", "Dropout on attention does not make full finetuning forget less: it learns and forgets the same "
+        "within 20 %", "Figure 4", "0.05 and 0.1 beside LoRA, code instructions",
         f"{TOY}; dropout of 0.1", "robust", NOTE, ("smoke",), lambda m: regular(m, "full-drop"), smallest=0.02,
     ),
     Claim(
@@ -240,13 +245,15 @@ CLAIMS: tuple[Claim, ...] = (
         lambda m: m["smoke"]["full-lr0.001_rank_mlp"] - m["smoke"]["full-lr0.001_rank_attention"], smallest=1.0,
     ),
     Claim(
-        "LL-8b", "These ranks grow with training", "Figure 6", "the rank of the change grows from 0.25 to 20 G tokens",
+        "LL-8b", "The ranks of full finetuning's change grow with training",
+        "Figure 6", "the rank of the change grows from 0.25 to 20 G tokens",
         f"{TOY}; after 50, 150 and 300 steps", "robust", NOTE, ("smoke",),
         lambda m: rises([mean_rank(m["smoke"], f"{a}_") for a in ("full-steps50", "full-lr0.001", "full-steps300")]),
         smallest=0.5,
     ),
     Claim(
-        "LL-8c", "They are ten times the usual rank of 16 or more", "Figure 6", "ranks 10 to 100 times LoRA's",
+        "LL-8c", "The ranks of full finetuning's change are ten times LoRA's usual 16 or more",
+        "Figure 6", "ranks 10 to 100 times LoRA's",
         f"{GPU}; ranks out of 192 to 576", "scale", NOTE, arms("code", "full"),
         lambda m: mean_rank(m[best(m, "code", "full")]) / 160 - 1, smallest=0.05,
     ),
@@ -258,7 +265,8 @@ CLAIMS: tuple[Claim, ...] = (
         smallest=0.05,
     ),
     Claim(
-        "LL-9b", "The same on code", "Figure 7", "MLP about as good as all, attention clearly worse",
+        "LL-9b", "Of code adapters on the MLPs learn about as much as on all layers, those on attention alone do not",
+        "Figure 7", "MLP about as good as all, attention clearly worse",
         f"{ONE_RATE}, rank 64", "scale", NOTE, ("gpu-code-attention", "gpu-code-mlp", at("code", "r64", 1e-3)),
         lambda m: (m["gpu-code-attention"]["target_nats"] - m["gpu-code-mlp"]["target_nats"])
         - abs(m["gpu-code-mlp"]["target_nats"] - m[at("code", "r64", 1e-3)]["target_nats"]), smallest=0.005,
@@ -271,7 +279,8 @@ CLAIMS: tuple[Claim, ...] = (
         smallest=0.01,
     ),
     Claim(
-        "LL-10b", "The same on code at rank 256", "Figure S3", "alpha 512 far above 256 and 32",
+        "LL-10b", "At one rate on code, at rank 256, alpha of twice the rank learns more than of the rank, and that "
+        "more than of an eighth", "Figure S3", "alpha 512 far above 256 and 32",
         f"{SETTING}; at 1e-3", "scale", NOTE, tuple(f"gpu-code-r256-alpha{a}" for a in (512, 256, 32)),
         lambda m: rises([m[f"gpu-code-r256-alpha{a}"]["target_nats"] for a in (512, 256, 32)]), smallest=0.005,
     ),
@@ -321,13 +330,13 @@ CLAIMS: tuple[Claim, ...] = (
         NOTE, ("gpu-cost",), lambda m: m["gpu-cost"]["ms_peer_lora"] / m["gpu-cost"]["ms_peer_full"] - 1, smallest=0.02,
     ),
     Claim(
-        "LL-14b", "It saves memory with a small batch: over 30 %", "Appendix I",
+        "LL-14b", "LoRA saves memory with a small batch: over 30 %", "Appendix I",
         "about 40 % lower peak (second-hand)", "the same with one sequence of 2,048", "scale", NOTE, ("gpu-cost",),
         lambda m: 0.7 - m["gpu-cost"]["peak_gib_peer_lora_small"] / m["gpu-cost"]["peak_gib_peer_full_small"],
         smallest=0.02,
     ),
     Claim(
-        "LL-15", "It need not cost time: our step of LoRA takes less than our step of full finetuning", "ours",
+        "LL-15", "LoRA need not cost time: our step of it takes less than our step of full finetuning", "ours",
         "the paper finds that LoRA is slower", "125M, rank 16 on all linear layers, 16 sequences of 2,048, one H100",
         "scale", NOTE, ("gpu-cost",), lambda m: 1 - m["gpu-cost"]["ms_ours_lora"] / m["gpu-cost"]["ms_ours_full"],
         smallest=0.02,

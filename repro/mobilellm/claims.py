@@ -84,7 +84,8 @@ CLAIMS: tuple[Claim, ...] = (
         arms("depth16", "depth4"), lambda m: gain(m, "depth16", "depth4"), smallest=0.01,
     ),
     Claim(
-        "MO-1b", "It stays so up to about 30 layers", "Figure 4", "about 30 layers are best at 125M",
+        "MO-1b", "Deeper and thinner stays better up to about 30 layers",
+        "Figure 4", "about 30 layers are best at 125M",
         f"{OURS}; 30 blocks against 8", "scale", NOTE,
         arms("depth30", "depth8"), lambda m: gain(m, "depth30", "depth8"), smallest=0.01,
     ),
@@ -118,7 +119,8 @@ CLAIMS: tuple[Claim, ...] = (
         arms("share2", "base"), lambda m: gain(m, "share2", "base"), smallest=0.01,
     ),
     Claim(
-        "MO-5b", "It is better at equal FLOPs too: than training the plain model for twice the steps", "ours",
+        "MO-5b", "Calling each block twice is better at equal FLOPs too: than training the plain model for twice the "
+        "steps", "ours",
         "the paper does not ask", OURS, "scale", NOTE,
         arms("share2", "long"), lambda m: gain(m, "share2", "long"), smallest=0.01,
     ),

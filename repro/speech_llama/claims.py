@@ -179,15 +179,16 @@ CLAIMS: tuple[Claim, ...] = (
         SPEECH, ("cpu-arms",), lambda m: wer(m["cpu-arms"], "clean_r0") - wer(m["cpu-arms"], "r0"), smallest=0.1,
     ),
     Claim(
-        "SL-9b", "Nor does it help to have read texts behind garbled ones that have nothing to do with them", "ours",
+        "SL-9b", "A language model left as it is that has learnt to copy makes fewer errors than one that has read "
+        "texts behind garbled copies of others", "ours",
         "it reads recognition as copying what the prefix holds, and does not ask",
         f"{TOY}, r = 0; against a decoder whose texts stand behind garbled copies of others, which it learns to pass "
         "over", "robust", SPEECH, ("cpu-arms",),
         lambda m: wer(m["cpu-arms"], "plain_r0") - wer(m["cpu-arms"], "r0"), smallest=0.1,
     ),
     Claim(
-        "SL-9c", "LoRA on attention does not make up for it: what has read clean texts alone makes more errors with "
-        "LoRA than the one that can copy makes without", "ours", "not asked", f"{TOY}; r = 8 against r = 0", "robust",
+        "SL-9c", "LoRA on attention does not make up for copying: what has read clean texts alone makes more errors "
+        "with LoRA than the one that can copy makes without", "ours", "not asked", f"{TOY}; r = 8 against r = 0", "robust",
         SPEECH, ("cpu-arms",), lambda m: wer(m["cpu-arms"], "clean_r8") - wer(m["cpu-arms"], "r0"), smallest=0.1,
     ),
     Claim(
