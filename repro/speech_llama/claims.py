@@ -189,7 +189,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "SL-9c", "LoRA on attention does not make up for copying: what has read clean texts alone makes more errors "
         "with LoRA than the one that can copy makes without", "ours", "not asked", f"{TOY}; r = 8 against r = 0",
-        "robust", SPEECH, ("cpu-arms",), lambda m: wer(m["cpu-arms"], "clean_r8") - wer(m["cpu-arms"], "r0"), smallest=0.1,
+        "robust", SPEECH, ("cpu-arms",),
+        lambda m: wer(m["cpu-arms"], "clean_r8") - wer(m["cpu-arms"], "r0"), smallest=0.1,
     ),
     Claim(
         "MT-1", "With four tokens predicted, verified decoding says more than two a call", "abstract",
