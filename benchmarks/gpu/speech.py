@@ -1,7 +1,7 @@
 """Speed of a speech-prompted language model on one GPU, training and decoding, beside transformers in the same run; one
 JSON line a figure.
 
-    python benchmarks/gpu/speech.py [--peer] [--profile] [--seconds N] [--only train|decode] [--run OUT]
+    python benchmarks/gpu/speech.py [--peer] [--profile] [--seconds N] [--only train|decode] [--run OUT [--arm NAME]]
 
 The paper's encoder (18 Conformer blocks of width 512, 80 ms a step) before SmolLM2-135M's shape (30 layers, width 576,
 49,152 tokens) with LoRA of rank 8 on q, k, v and o; the encoder is trained. Random weights; 32 utterances of 6 to 16 s
@@ -13,7 +13,8 @@ compiled peer with our front end and logits of the text alone. Its relative posi
 the encoder, whose own time stands beside it. `peak_gib` is reserved memory, captured graphs' pools included.
 
 Verified decoding is timed at its two ends: no guess right, which is what reading four places instead of one costs, and
-every guess right. `--run OUT` times a trained model on its own test, and counts its calls and its ties in bf16.
+every guess right. `--run OUT` times a trained model on its own test, and counts its calls and its ties in bf16; `--arm`
+names one that has heads where the first has none.
 """
 
 from __future__ import annotations
@@ -195,7 +196,8 @@ def peer(how: str, seconds: float, profile: bool) -> None:
 
     def call(i: int) -> None:
         rows, width = pool[i % len(pool)]
-        x, *given = (features.sent(t, DEVICE) for t in (*split.take(rows, width), *split.tokens.take(rows)))
+        x, frames = split.take(rows, width)  # x is on the device already
+        given = [features.sent(t, DEVICE) for t in (frames, *split.tokens.take(rows))]
         with torch.autocast(DEVICE.type, torch.bfloat16):
             loss = forward(x, *given)
         loss.backward()
@@ -302,9 +304,9 @@ def peer_decoding(batch: int) -> None:
 
 
 @torch.no_grad()
-def of_run(folder: Path, batch: int) -> None:
+def of_run(folder: Path, arm: str, batch: int) -> None:
     """A trained model on its own test: calls, seconds, and how often bf16 makes verified and greedy differ."""
-    opened = transcribe.open_run(folder)
+    opened, name = transcribe.open_run(folder, arm), f"{folder.name} {arm}".strip()
     model, config = opened.speech, opened.config
     speech = data.load(config, DEVICE)
     most = most_tokens(config, speech)
@@ -319,11 +321,11 @@ def of_run(folder: Path, batch: int) -> None:
             recogniser = Recogniser(model, batch, widest, most, how, dtype=dtype)  # type: ignore[arg-type]
             said, took = timed(lambda r=recogniser: [one for part in parts for one in r(*part)], 3)  # type: ignore[misc]
             strings[how] = [one.tokens for one in said]
-            say(f"{folder.name}, {how}, {str(dtype)[6:]}", f"decoding its test, batch {batch}", took, "s",
+            say(f"{name}, {how}, {str(dtype)[6:]}", f"decoding its test, batch {batch}", took, "s",
                 tokens_per_call=round(tokens_per_call(said), 3), utterances=len(said))  # fmt: skip
         if len(strings) == 2:
             differing = sum(a != b for a, b in zip(strings["greedy"], strings["verified"], strict=True))
-            say(f"{folder.name}, {str(dtype)[6:]}", "utterances that verified says otherwise", differing, "utterances")
+            say(f"{name}, {str(dtype)[6:]}", "utterances that verified says otherwise", differing, "utterances")
 
 
 def free() -> None:
@@ -339,11 +341,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="for each figure of training")
     parser.add_argument("--only", choices=["train", "decode"], help="one half")
     parser.add_argument("--run", type=Path, help="a trained model's folder: time it on its own test, and nothing else")
+    parser.add_argument("--arm", default="", help="which of its variants; the first where none is named")
     asked = parser.parse_args()
     if asked.run is not None:
         torch.backends.cuda.matmul.allow_tf32 = False
         for batch in (1, 64):
-            of_run(asked.run, batch)
+            of_run(asked.run, asked.arm, batch)
             free()
         return
     if asked.only != "decode":

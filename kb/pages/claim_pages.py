@@ -109,19 +109,25 @@ def _row(row: Result) -> str:
 
 def _measured(row: Result) -> str:
     numbers = measured(row)
-    facts = [("setting", escape(row.ours)), ("data", escape("; ".join(row.data))), ("to run", _waiting(missing(row)))]
+    data = _folded([escape(one) for one in row.data], "; ", 0)  # one for each seed, where seeds make their own
+    facts = [("setting", escape(row.ours)), ("data", data), ("to run", _waiting(missing(row)))]
     lines = [f'<div class="kb-claims__fact"><i>{name}</i> {told}</div>' for name, told in facts if told]
     return " ".join([*([f"<b>{escape(numbers)}</b>"] if numbers else []), *lines]) or "–"
 
 
 def _waiting(commands: str) -> str:
-    """What is still to be run; of many commands the first, and the others behind a click."""
+    """What is still to be run."""
     if not commands.startswith("kb run "):
         return commands
-    first, *others = (f"<code>{escape(command)}</code>" for command in commands.split(", "))
-    if len(others) < 3:
-        return ", ".join([first, *others])
-    return f'{first} <details class="kb-more"><summary>and {len(others)} more</summary>{", ".join(others)}</details>'
+    return _folded([f"<code>{escape(command)}</code>" for command in commands.split(", ")], ", ", 2)
+
+
+def _folded(items: Sequence[str], between: str, beside: int) -> str:
+    """Items one after another; where more than `beside` follow the first, these behind a click."""
+    if len(items) <= 1 + beside:
+        return between.join(items)
+    rest = between.join(items[1:])
+    return f'{items[0]} <details class="kb-more"><summary>and {len(items) - 1} more</summary>{rest}</details>'
 
 
 def _chip(verdict: str, before: str = "") -> str:

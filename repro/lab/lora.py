@@ -116,7 +116,8 @@ class LoRALinear(nn.Module):
         changed = torch.addmm(self.weight, b.to(own), a.to(own)).to(x.dtype)
         if not is_thin(len(a), *self.weight.shape):
             return x @ changed.T
-        y: torch.Tensor = _Thin.apply(x, changed.detach(), a.to(x.dtype), b.to(x.dtype))  # type: ignore[no-untyped-call]
+        thin, of_attention = (x, changed.detach(), a.to(x.dtype), b.to(x.dtype)), "o_proj" in self.parts
+        y: torch.Tensor = _Thin.apply(*thin, of_attention)  # type: ignore[no-untyped-call]
         return y
 
     def _by_parts(self, x: torch.Tensor) -> torch.Tensor:
@@ -155,26 +156,33 @@ class _Thin(torch.autograd.Function):
     """x (W + B A)^T whose gradients of A and B are made of x A^T and dy B, and none of W. Both of these come out of the
     products that are made anyway, as more columns of them: [y, x A^T] = x [W + B A; A]^T forwards, [dx, dy B] =
     dy [W + B A, B] backwards. By themselves they would read x and dy once more, which takes longer than their
-    arithmetic."""
+    arithmetic.
+
+    With `dense` dy B is made by itself all the same, so that dx is no part of wider rows. PyTorch keeps cuDNN's plan of
+    attention's gradient by the layouts of q, k and v alone (until pytorch/pytorch#191576). Were the gradient that
+    arrives laid out otherwise than when the plan was made, under adapters of another rank or in full finetuning in the
+    same process, it would be read at the wrong places and beyond its end."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, changed: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, x: torch.Tensor, changed: torch.Tensor, a: torch.Tensor, b: torch.Tensor, dense: bool
+    ) -> torch.Tensor:
         """x (N, I), W + B A (O, I), a (R, I), b (O, R) of one type -> (N, O)."""
         y: torch.Tensor
         y, down = (x @ torch.cat((changed, a)).T).split((len(changed), len(a)), 1)
         ctx.save_for_backward(x, changed, b, down.contiguous())  # a view would keep y, too
+        ctx.dense = dense
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         x, changed, b, down = ctx.saved_tensors
         (dy,) = grads
-        dx = None
-        if ctx.needs_input_grad[0]:
+        if ctx.needs_input_grad[0] and not ctx.dense:
             dx, d_down = (dy @ torch.cat((changed, b), 1)).split((changed.shape[1], b.shape[1]), 1)
         else:
-            d_down = dy @ b
-        return dx, None, d_down.T @ x, dy.T @ down
+            dx, d_down = dy @ changed if ctx.needs_input_grad[0] else None, dy @ b
+        return dx, None, d_down.T @ x, dy.T @ down, None
 
 
 # Decoders

@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from repro.lab.recipe import Recipe
 
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP = ("gate_proj", "up_proj", "down_proj")
+Layer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ATTENTION: tuple[Layer, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP: tuple[Layer, ...] = ("gate_proj", "up_proj", "down_proj")
 Measure = Literal["loss", "choices", "spectrum", "diversity", "gsm8k", "code", "cost"]
 
 
@@ -68,7 +69,7 @@ class Config:
     """Rank of the adapters. torchrun takes --r for its own: there say --arms 'arm r=4'."""
     alpha: float = 0.0
     """Their scale times r; 0: twice the rank, the paper's choice."""
-    targets: tuple[str, ...] = ATTENTION + MLP
+    targets: tuple[Layer, ...] = ATTENTION + MLP
     """The linear layers that have them."""
     dropout: float = 0.0
     """On the way into A; 0.05 in the paper."""
@@ -112,16 +113,26 @@ class Config:
     """Of data, its order and initialisation."""
 
 
+# of the base, the texts, and what is held out of them: all arms of a run share these
+_OF_THE_RUN = frozenset(
+    ("domain", "base", "source", "others", "target", "text_mb", "symbols", "d_model", "n_layers", "n_heads", "d_ff",
+     "seq_len", "base_steps", "base_lr", "control_steps", "trusted", "text_on_host", "arms", "eval_windows", "seed")
+)  # fmt: skip
+
+
 def arm_config(config: Config, text: str) -> tuple[str, Config]:
     """The name of an arm and its settings: `lora-r4 r=4 lr=0.002 targets=q_proj+v_proj` changes three fields. A
-    ValueError in one line where there is no such field or value."""
-    name, *changes = text.split()
+    ValueError in one line where there is no such field or value, or where the field is the whole run's."""
+    name, *changes = text.split() or [""]
+    if not name or name in ("base", "control") or [arm.split()[:1] for arm in config.arms].count([name]) > 1:
+        raise ValueError(f"arm '{text}': each needs a name of its own, other than base and control")
     kinds = get_type_hints(Config)
     found: dict[str, Any] = {}
     for change in changes:
         key, _, value = change.partition("=")
-        if key not in kinds or key in ("arms", "seed", "base", "domain"):
-            raise ValueError(f"arm '{text}': an arm has no field {key}")
+        if key not in kinds or key in _OF_THE_RUN:
+            of_run = f"; give --{key.replace('_', '-')} to the run" if key in kinds else ""
+            raise ValueError(f"arm '{text}': an arm has no field {key}{of_run}")
         try:
             found[key] = _read(kinds[key], value)
         except (ValueError, KeyError):
@@ -135,7 +146,9 @@ def _read(kind: Any, value: str) -> Any:
         return {"true": True, "false": False}[value]
     if get_origin(kind) is Literal:
         return {name: name for name in get_args(kind)}[value]
-    return tuple(value.split("+")) if get_origin(kind) is tuple else kind(value)
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], each) for each in value.split("+"))
+    return kind(value)
 
 
 # smoke: every method at each of its learning rates, then what is changed at one
@@ -170,7 +183,7 @@ _SMOKE = Config(arms=smoke_arms(), measure=("loss", "spectrum"), log_every=25, c
 _LONG = 600  # steps of the longest arm, and so of the control
 _BASE = Config(
     domain="text", base="smollm2", source="data/text", seq_len=1024, batch_size=32, base_steps=900, base_lr=2e-4,
-    control_steps=_LONG, arms=(), steps=300, precision="bf16", compile=True, measure=("loss", "choices", "diversity"),
+    control_steps=_LONG, arms=(), steps=300, precision="bf16", compile=True, measure=("loss", "choices"),
     others=("data/evals/wikitext2_valid.txt.bz2", "data/evals/tinyshakespeare.txt.bz2"), log_every=20,
 )  # fmt: skip
 HEALED = "out/lora_forgetting-gpu-base-s0/base"
@@ -238,6 +251,10 @@ def _gpu() -> dict[str, Recipe[Config]]:
         },
         "code-lion-full": ("full finetuning with LionW", replace(full, optimizer="lionw", lr=2e-5)),
         "code-lion-r64": ("LoRA of rank 64 with LionW", replace(low, optimizer="lionw", lr=2e-4)),
+        "code-base-samples": (
+            "nothing learnt in one step at a rate of 0, and 50 samples each of HumanEval's prompts",
+            _sampled(replace(full, lr=0.0, steps=1)),
+        ),
         "code-full-samples": ("full finetuning, and 50 samples each of HumanEval's prompts", _sampled(full)),
         "code-r64-samples": ("LoRA of rank 64, and 50 samples each of HumanEval's prompts", _sampled(low)),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """What the claims are made of: numbers out of the metrics of runs. Imports no torch.
 
-Where a number has no meaning (fronts that reach no loss in common, a best rate at the edge of what was tried) it is a
-KeyError that says so.
+Where a number has no meaning (fronts that reach no loss in common, the ratio of best rates of which one is the last
+tried) it is a KeyError that says so.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -238,10 +239,16 @@ def main(args: Sequence[str] | None = None) -> None:
             samples=asked.samples or config.samples,
         )  # fmt: skip
         domains = data.load(config, device)
-        found = measure(config, decoder.to(device), base, domains)
-        found |= {f"base_{name}": value for name, value in measure(config, base.to(device), None, domains).items()}
+        of_arm = measure(config, decoder.to(device), base, domains)
+        of_base = measure(config, base.to(device), None, domains)
     except ValueError as error:
         raise SystemExit(str(error)) from None
+    flat = bool(json.loads((asked.run / "record.json").read_text("utf-8"))["metrics"].get("at_plateau", 1.0))
+    if not flat:
+        print("the base is at no plateau, so nothing is told of the source", file=sys.stderr)
+    found = told(of_arm, of_base, flat)
+    if flat:
+        found |= of_arm | {f"base_{name}": value for name, value in of_base.items()}
     print(json.dumps({name: round(value, 6) for name, value in found.items()}, indent=2))
 
 

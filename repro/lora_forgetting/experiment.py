@@ -57,11 +57,21 @@ def stages(config: Config) -> list[Stage]:
         control = replace(of_base, steps=config.control_steps, lr=config.base_lr / 3)
         parts = [("base", base, True), ("control", control, True)]
     parts += [(*arm_config(config, text), False) for text in config.arms]
+    for name, own, _ in parts:
+        _check_arm(name, own)
     found, at = [], 0
     for name, own, on_source in (part for part in parts if part[1].steps):
         found.append(Stage(name, own, on_source, at))
         at = found[-1].ends
     return found
+
+
+def _check_arm(name: str, config: Config) -> None:
+    """A ValueError now, and not when a base has been trained for it."""
+    if config.method == "lora":
+        model.lora(config)
+    if not 0 <= config.attention_dropout < 1:
+        raise ValueError(f"{name}: an attention dropout of {config.attention_dropout:g} is none from 0 to below 1")
 
 
 def make_state(config: Config, decoder: Decoder, w: World) -> TrainState:
@@ -82,14 +92,17 @@ class Experiment:
         is_there = config.trusted or model.is_base(config.base)
         self.base = Path(config.base) if is_there else run.folder / "base"
         self.results = eval.Results(run.folder / "arms.json")
-        self._check_lengths()
+        self._check_control()
 
-    def _check_lengths(self) -> None:
-        """A control tells of arms that are as long as itself."""
+    def _check_control(self) -> None:
+        """A control tells of arms that are as long as itself, and of the text that it read."""
         if self.config.trusted:
             return
         of_control = [stage.tokens for stage in self.stages if stage.name == "control"]
         known = of_control[0] if of_control else model.control_of(self.base).tokens
+        source = self.domains.source.name
+        if not of_control and (read := model.control_of(self.base).source) != source:
+            raise ValueError(f"the control of {self.base} read {read}, and the source here is {source}; give that one")
         for stage in self.stages:
             if not stage.on_source and stage.tokens > known:
                 raise ValueError(
@@ -133,7 +146,8 @@ class Experiment:
         are compared with."""
         if self.world.is_main and "base" not in self.results:
             known = model.is_base(self.config.base)
-            asked = replace(self.config, measure=("loss",)) if known else self.config
+            of_all = () if known else self.config.measure
+            asked = replace(self.config, measure=tuple(dict.fromkeys(("loss", *of_all))))
             base = hub.load(self.base).to(self.world.device).eval()
             self.results.keep("base", eval.measure(asked, base, None, self.domains))
 
@@ -162,7 +176,7 @@ class Experiment:
     def _end_control(self, stage: Stage, decoder: Decoder) -> None:
         base = hub.load(self.base).to(self.world.device).eval()
         before, after = (self._source_nats(stage, each) for each in (base, decoder))
-        model.keep_control(self.base, model.Control(before, after, stage.tokens))
+        model.keep_control(self.base, model.Control(before, after, stage.tokens, self.domains.source.name))
         self._measure_base()
 
     @property

@@ -85,11 +85,13 @@ def lora(config: Config) -> LoRA:
 
 @dataclass(frozen=True)
 class Control:
-    """The source's loss in nats a token of a base, and after a control trained it on the source for so many tokens."""
+    """The source's loss in nats a token of a base, and after a control trained it on the source for so many tokens;
+    and which text that was."""
 
     before_nats: float
     after_nats: float
     tokens: int
+    source: str
 
     @property
     def flat(self) -> bool:

@@ -18,7 +18,7 @@ TOY = (
     "sine-wave speech of 24 words at -7 dB, new voices in the test, 512 utterances; an encoder of 0.1 M parameters "
     "and a decoder of 0.15 M that has read transcripts and garbled copies of them, frozen but for LoRA"
 )
-AN4 = "42 minutes of AN4 and SmolLM2-135M-Instruct with 4-bit weights; 130 test utterances by new speakers"
+AN4 = "40 minutes of AN4 and SmolLM2-135M-Instruct with 4-bit weights; 130 test utterances by new speakers"
 LANGUAGES = ("en", "nl", "fr", "de", "it", "pt", "es", "pl")
 HEADS = "connected digits, spelt, by new speakers; a decoder of 10 M parameters trained in full"
 

@@ -248,8 +248,9 @@ class CTC(nn.Module):
 def ctc_loss(
     log_p: torch.Tensor, steps: torch.Tensor, units: torch.Tensor, counts: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sum of -log p(units) in nats over utterances, and how many units they have. `steps` and `counts` (B,) may be
-    on the CPU, where they cost no wait for the device. An utterance with too few steps for its units counts 0."""
+    """The sum of -log p(units) in nats over utterances, and how many units they have. `steps` and `counts` (B,) are
+    wanted on the CPU: PyTorch's loss plans with them there and copies them to the device, for which it waits, so that
+    it cannot be captured. An utterance with too few steps for its units counts 0."""
     total = F.ctc_loss(
         log_p.transpose(0, 1), units + 1, steps, counts, blank=BLANK, reduction="sum", zero_infinity=True
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -132,7 +133,9 @@ def _sound(jobs: tuple[Job, ...], i: int) -> np.ndarray:
     return noisy(resample(wave[i - begin], rate), jobs[i].snr_db, rng)
 
 
-@lru_cache(maxsize=8)
+# each of the features' threads, one a core, works through a list of its own: with less room than that they would push
+# out one another's, and a list would be said once for each utterance of it
+@lru_cache(maxsize=2 * (os.cpu_count() or 1))
 def _said(jobs: tuple[Job, ...]) -> tuple[list[np.ndarray], int]:
     _, rate, waves = speak([(job.voice, job.text, job.words_per_minute, job.pitch) for job in jobs])
     return waves, rate

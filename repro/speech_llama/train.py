@@ -80,7 +80,7 @@ class Step:
         if not isinstance(self.part, CTC):
             return x, on_device, *tokens
         units, counts = split.units.take(rows)
-        # its lengths stay on the host, or it would wait for the device to tell them
+        # its lengths stay on the host, where the loss asks for them: from the device it would have to fetch them first
         return x, on_device, features.sent(units, device), steps_of(frames, self.config.stride), counts
 
     def take(self, *inputs: torch.Tensor) -> Tensors:

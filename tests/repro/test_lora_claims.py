@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,14 @@ def test_the_verdicts_follow_from_the_runs():
     main("lora_forgetting", CLAIMS, HOME, ["--check"])
 
 
+def test_the_runs_are_of_todays_recipes():
+    """Config is no part of the hash that stales a verdict."""
+    for path in (HOME / "runs").glob("*.json"):
+        record = json.loads(path.read_text())
+        config = replace(RECIPES[record["recipe"]].config, seed=record["config"]["seed"])
+        assert record["config"] == json.loads(json.dumps(asdict(config))), path.name
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes_say_what_they_cost(recipe):
     r = RECIPES[recipe]
@@ -90,7 +100,12 @@ def test_gpu_arms_are_no_longer_than_the_control_and_their_base_is_measured():
     ]
     assert all((c.base, c.base_steps, c.control_steps, c.trusted) == (HEALED, 0, 0, False) for c in found)
     assert all(c.steps * c.batch_size * c.seq_len <= base.control_steps * base.batch_size * base.seq_len for c in found)
-    assert set(base.measure) == {"loss", "choices", "diversity"}
+    assert set(base.measure) == {"loss", "choices"}
+    samples = [RECIPES[f"gpu-code-{k}-samples"].config for k in ("base", "full", "r64")]
+    assert {(c.base, c.samples, c.prompts, c.evals, c.measure) for c in samples} == {
+        (HEALED, 50, 32, base.evals, ("loss", "diversity"))
+    }
+    assert [c.lr for c in samples] == [0.0, 1e-4, 1e-3]
     assert all("gsm8k" in RECIPES[name].config.measure for name in arms("math", "full"))
     smoke = RECIPES["smoke"].config
     assert all(arm_config(smoke, text)[1].steps <= smoke.control_steps for text in smoke.arms)
@@ -260,7 +275,7 @@ PAPER = gpu({
 MORE = {
     "gpu-code-full-wd": {"forgot_nats": 0.5}, "gpu-code-full-drop": {"forgot_nats": 0.45},
     "gpu-code-full-samples": {"samples_unique": 20.0}, "gpu-code-r64-samples": {"samples_unique": 30.0},
-    "gpu-base": {"base_samples_unique": 35.0}, "gpu-code-full-few": {"forgot_nats": 0.6},
+    "gpu-code-base-samples": {"samples_unique": 35.0}, "gpu-code-full-few": {"forgot_nats": 0.6},
     "gpu-code-attention": {"target_nats": 1.3}, "gpu-code-mlp": {"target_nats": 1.12},
     "gpu-code-r256-alpha512": {"target_nats": 1.0}, "gpu-code-r256-alpha256": {"target_nats": 1.1},
     "gpu-code-r256-alpha32": {"target_nats": 1.3}, "gpu-code-full-long": {"forgot_nats": 0.8},
@@ -289,7 +304,7 @@ OPPOSITE = {
     "LL-3": gpu({("far", "r64"): flat(2.02, 0.4)}), "LL-4": gpu({("code", "full"): flat(1.0, 0.05)}),
     "LL-5": gpu({("code", "full"): flat(1.0, 0.01)}), "LL-5b": gpu({("math", "full"): flat(1.0, 0.5)}),
     "LL-6c": {"gpu-code-full-drop": {"forgot_nats": 0.1}},
-    "LL-7": {"gpu-base": {"base_samples_unique": 25.0}},
+    "LL-7": {"gpu-code-base-samples": {"samples_unique": 25.0}},
     "LL-8c": {r: PAPER[r] | {"rank_mlp": 30.0, "rank_attention": 20.0} for r in arms("code", "full")},
     "LL-9b": {"gpu-code-mlp": {"target_nats": 1.4}}, "LL-10b": {"gpu-code-r256-alpha512": {"target_nats": 1.2}},
     "LL-11": SAME_RATE, "LL-12": {"gpu-code-r64-long": {"forgot_nats": 0.1}},

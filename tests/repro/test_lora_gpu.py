@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend
 
-from repro.lab import lora
+from repro.lab import lora, transformer
 from repro.lab.distributed import World
 from repro.lab.recipe import Command
-from repro.lab.transformer import Shape
+from repro.lab.transformer import Decoder, Shape, TokenLoss
 from repro.lora_forgetting.config import Config
 from repro.lora_forgetting.cost import Size, ours, timed
 from repro.lora_forgetting.data import Domain
@@ -64,6 +65,31 @@ def test_thin_products_are_thick_ones(monkeypatch):
     monkeypatch.setattr(lora, "is_thin", lambda *sizes: False)
     torch.compiler.reset()  # or it would not be asked again
     torch.testing.assert_close(losses(replace(SMALL, compile=True)), whole, rtol=2e-3, atol=2e-3)
+
+
+def gradients(how: str, length: int) -> torch.Tensor:
+    """In bf16, as cuDNN takes it: of adapters that were moved from their zeros, or of all weights."""
+    torch.manual_seed(0)
+    decoder = Decoder(Shape(64, 128, 2, 2, 1, 256, 512))
+    if how == "lora":
+        for layer in lora.layers(lora.adapt(decoder, lora.LoRA(8, 16.0))).values():
+            torch.nn.init.normal_(layer.lora_B, std=0.1)
+    net = TokenLoss(decoder.cuda())
+    tokens = torch.randint(64, (4, length + 1), generator=torch.Generator().manual_seed(1)).cuda()
+    with torch.autocast("cuda", torch.bfloat16):
+        total, count = net(tokens)
+    (total / count).backward()
+    return torch.cat([p.grad.flatten() for p in lora.trained(net)])
+
+
+@pytest.mark.parametrize(("first", "then", "length"), [("lora", "full", 256), ("full", "lora", 384)])
+def test_gradients_do_not_depend_on_what_was_trained_before(first, then, length, monkeypatch):
+    """PyTorch keeps cuDNN's plans by the layouts of q, k and v, and not of the gradient that arrives."""
+    gradients(first, length)
+    found = gradients(then, length)
+    monkeypatch.setattr(transformer, "KERNELS", [SDPBackend.FLASH_ATTENTION])
+    expected = gradients(then, length)
+    assert (found - expected).norm() < 0.03 * expected.norm()
 
 
 def test_dropout_and_micro_batches_are_captured():

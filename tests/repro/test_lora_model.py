@@ -63,16 +63,16 @@ def test_attention_drops_in_training_alone():
 
 def test_a_plateau_is_what_the_control_hardly_moves():
     """Up as little as down: a control that wrecks the base tells nothing."""
-    assert Control(2.0, 1.981, 1).flat and Control(2.0, 2.019, 1).flat
-    assert not Control(2.0, 1.979, 1).flat and not Control(2.0, 2.021, 1).flat
+    assert Control(2.0, 1.981, 1, "").flat and Control(2.0, 2.019, 1, "").flat
+    assert not Control(2.0, 1.979, 1, "").flat and not Control(2.0, 2.021, 1, "").flat
 
 
 def test_a_base_is_kept_with_what_is_known_of_it(tmp_path):
     assert not is_base("") and not is_base(str(tmp_path))
     hub.save(tiny(), tmp_path / "base")
     assert not is_base(str(tmp_path / "base"))
-    keep_control(tmp_path / "base", Control(2.5, 2.49, 100))
-    assert is_base(str(tmp_path / "base")) and control_of(tmp_path / "base") == Control(2.5, 2.49, 100)
+    keep_control(tmp_path / "base", Control(2.5, 2.49, 100, "a text"))
+    assert is_base(str(tmp_path / "base")) and control_of(tmp_path / "base") == Control(2.5, 2.49, 100, "a text")
     (tmp_path / "base/plateau.json").write_text('{"before_nats": 2.5, "after_nats": 2.49}')  # as it was once written
     with pytest.raises(ValueError, match="plateau.json.*tokens.*; make the base anew with gpu-base"):
         control_of(tmp_path / "base")
@@ -124,9 +124,11 @@ def test_lion_goes_on_from_its_state():
 
 def test_an_arm_changes_fields_of_its_run():
     config = Config(seed=5)
-    name, arm = arm_config(config, "x r=4 lr=0.002 targets=q_proj+v_proj optimizer=lionw embeddings=false")
+    said = "x r=4 lr=0.002 targets=q_proj+v_proj optimizer=lionw embeddings=false measure=loss+spectrum"
+    name, arm = arm_config(config, said)
     expected = replace(
-        config, r=4, lr=0.002, targets=("q_proj", "v_proj"), optimizer="lionw", embeddings=False
+        config, r=4, lr=0.002, targets=("q_proj", "v_proj"), optimizer="lionw", embeddings=False,
+        measure=("loss", "spectrum"),
     )  # fmt: skip
     assert (name, arm) == ("x", expected)
 
@@ -135,7 +137,11 @@ def test_an_arm_changes_fields_of_its_run():
     ("text", "message"),
     [
         ("x rank=4", "arm 'x rank=4': an arm has no field rank"),
-        ("x seed=1", "an arm has no field seed"),
+        ("x seed=1", "an arm has no field seed; give --seed to the run"),
+        ("x target=permuted", "an arm has no field target; give --target to the run"),
+        ("x seq_len=64", "an arm has no field seq_len; give --seq-len to the run"),
+        ("x targets=q_proj+qkv", "q_proj\\+qkv is no value of targets"),
+        ("x measure=loss+spectra", "loss\\+spectra is no value of measure"),
         ("x r=four", "arm 'x r=four': four is no value of r"),
         ("x optimizer=sgd", "sgd is no value of optimizer"),
         ("x rslora=maybe", "maybe is no value of rslora"),
@@ -144,3 +150,10 @@ def test_an_arm_changes_fields_of_its_run():
 def test_what_an_arm_cannot_change(text, message):
     with pytest.raises(ValueError, match=message):
         arm_config(Config(), text)
+
+
+@pytest.mark.parametrize("text", ["base r=4", "control", "twice r=4", " "])
+def test_an_arm_has_a_name_of_its_own(text):
+    """Its numbers are kept by it, beside those of the base."""
+    with pytest.raises(ValueError, match="each needs a name of its own, other than base and control"):
+        arm_config(Config(arms=("once", "twice", "twice lr=1")), text)

@@ -262,11 +262,19 @@ def test_the_last_arm_of_a_run_is_read_back(tmp_path, capsys):
     config, decoder, base = load_run(tmp_path / "a")
     assert config.method == "lora" and layers(decoder) and not layers(base)
     assert torch.equal(torch.cat([p.detach().double().flatten() for p in decoder.parameters()]), weights(state))
-    eval.main([str(tmp_path / "a")])
-    told = json.loads(capsys.readouterr().out)
     said = json.loads((tmp_path / "a/arms.json").read_text())
     known = said["lora-r2-lr0.03"] | {f"base_{name}": value for name, value in said["base"].items()}
-    assert told == pytest.approx({k: v for k, v in known.items() if k != "change"}, abs=1e-5)
+    known["forgot_nats"] = known["source_nats"] - known["base_source_nats"]
+    known.pop("change")
+    whole = json.loads((tmp_path / "a/record.json").read_text())
+    for flat in (1.0, 0.0):
+        whole["metrics"]["at_plateau"] = flat
+        (tmp_path / "a/record.json").write_text(json.dumps(whole))
+        eval.main([str(tmp_path / "a")])
+        told, warned = capsys.readouterr()
+        shown = known if flat else {"target_nats": known["target_nats"]}
+        assert json.loads(told) == pytest.approx(shown, abs=1e-5)
+        assert ("nothing is told of the source" in warned) is not bool(flat)
     with pytest.raises(SystemExit, match="holds no run that can be read"):
         eval.main([str(tmp_path)])
 
@@ -277,6 +285,16 @@ def test_weight_decay_is_for_matrices_of_what_is_trained():
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
     low = make_state(replace(config, method="lora"), arm_of(replace(config, method="lora"), tiny()), ALONE)
     assert len(low.optimizer.param_groups) == 1 and len(low.optimizer.param_groups[0]["params"]) == 24
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"), [("a r=0", "a rank from 1 on"), ("a dropout=1", "a dropout below 1"),
+                         ("a method=full attention_dropout=1", "a: an attention dropout of 1 is none")]
+)  # fmt: skip
+def test_an_arm_that_cannot_be_is_refused_before_anything_is_trained(tmp_path, arm, message):
+    with pytest.raises(SystemExit, match=message):
+        run(tmp_path / "a", replace(SMALL, arms=("fine", arm)))
+    assert not (tmp_path / "a/metrics.jsonl").exists()
 
 
 def test_what_moved_is_the_adapters_alone():
@@ -343,6 +361,10 @@ def test_a_checkpoint_is_healed_and_taught(tmp_path, text, monkeypatch):
             "base_source_accuracy", "base_samples_unique", "base_val_bits_per_byte"} <= set(m)  # fmt: skip
     control = model.control_of(Path(healed))
     model.keep_control(Path(healed), replace(control, after_nats=control.before_nats))  # as if it were at a plateau
+    other = tmp_path / "other.txt"
+    other.write_text("<|endoftext|>".join(f"{n}: nothing of what the control has read\n" * 9 for n in range(60)))
+    with pytest.raises(SystemExit, match="the control of .* read text, .*, and the source here is other.txt, "):
+        run(tmp_path / "c", replace(text, base=healed, base_steps=0, control_steps=0, source=str(other)))
     for precision in ("fp32", "bf16"):
         arm = replace(text, base=healed, base_steps=0, control_steps=0, precision=precision)
         run(tmp_path / precision, arm)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib.util
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -113,6 +115,25 @@ def test_eight_languages_are_spoken_and_nothing_depends_on_what_was_said_before(
     synthesis._said.cache_clear()
     for one, wave in reversed(list(zip(found.utterances, first, strict=True))):
         assert np.array_equal(one.audio(), wave)
+
+
+def test_as_many_lists_as_there_are_cores_are_heard_in_turns_and_each_is_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 32)
+    spec = importlib.util.spec_from_file_location("synthesis_on_32_cores", synthesis.__file__)
+    assert spec is not None and spec.loader is not None
+    there = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, there)
+    spec.loader.exec_module(there)
+    said = []
+    monkeypatch.setattr(there, "speak", lambda jobs: said.append(jobs) or ("", 16_000, [np.ones(400)] * len(jobs)))
+    together = there._TOGETHER
+    jobs = tuple(there.Job("en", f"{i}", 150, 50, 10.0, (i,)) for i in range(32 * together))
+    for i in range(3):
+        for begin in range(0, len(jobs), together):
+            there._sound(jobs, begin + i)
+    assert len(said) == 32
 
 
 @speaks

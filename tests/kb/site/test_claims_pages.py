@@ -106,6 +106,14 @@ def test_many_commands_and_many_numbers_take_a_click(tmp_path: Path, make_vault:
     assert html.count("<summary>25 numbers</summary>") == 1 and html.count('<table class="kb-metrics">') == 2
 
 
+def test_data_of_several_seeds_take_a_click(tmp_path: Path, make_vault: MakeVault) -> None:
+    root = make_vault(tmp_path, NOTES)
+    write(root, claims=[claim("T-1", data=["A & B, seed 0", "seed 1"]), claim("T-2", data=["numbers"])], records=[])
+    html = section(shown(root))
+    folded = '<details class="kb-more"><summary>and 1 more</summary>seed 1</details>'
+    assert f"<i>data</i> A &amp; B, seed 0 {folded}</div>" in html and "<i>data</i> numbers</div>" in html
+
+
 def test_several_seeds_share_a_plot(tmp_path: Path, make_vault: MakeVault) -> None:
     root = make_vault(tmp_path, NOTES)
     write(root, claims=ROWS, records=runs(code(root)))

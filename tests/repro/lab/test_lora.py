@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from decoders import ids, tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from repro.lab import hub, lora
+from repro.lab import hub, lora, transformer
 from repro.lab.lora import ALL, ATTENTION, MLP, LoRA, adapt, layers, load, merge, merged, save, trained, unmerge
 from repro.lab.transformer import Decoder, Shape, TokenLoss
 
@@ -148,6 +148,24 @@ def test_a_change_smaller_than_the_spacing_of_bf16_is_not_lost_under_autocast():
         found[dtype] = ((change * expected).sum() / expected.square().sum()).item()
     assert found[None] == pytest.approx(1.0, abs=0.3)
     assert abs(found[torch.bfloat16]) < 0.1
+
+
+@pytest.mark.parametrize("settings", [FOUR, LoRA(1, 2.0), LoRA(4, 8.0, ATTENTION), LoRA(4, 8.0, dropout=0.1)])
+@pytest.mark.parametrize("thin", [True, False])
+def test_attention_is_given_gradients_in_the_layout_of_full_finetuning(monkeypatch, settings, thin):
+    """At any rank: of two layouts in one process cuDNN would read the second as if it were the first."""
+    usual, seen = transformer.attention, []
+
+    def watched(*given):
+        y = usual(*given)
+        y.register_hook(lambda grad: seen.append((grad.stride(), grad.storage_offset())))
+        return y
+
+    monkeypatch.setattr(transformer, "attention", watched)
+    monkeypatch.setattr(lora, "is_thin", lambda *sizes: thin)
+    for decoder in (tiny(), adapted(settings).train()):
+        TokenLoss(decoder)(ids(2, 21))[0].backward()
+    assert len(seen) == 6 and set(seen) == {((20 * 48, 8, 48, 1), 0)}
 
 
 def test_thin_is_what_costs_less():
