@@ -20,12 +20,12 @@ BYTES = (
     "cross-entropy, then 250 steps; 16 bytes of prompt, 32 that follow"
 )
 SUMS = (
-    "sums of two numbers of three digits, one in eight of them held out; a teacher of 3 blocks of width 96, a student "
-    "of 1 block of width 24"
+    "sums of two or three numbers of two or three digits, as each prompt draws, one in eight held out; a teacher of 3 "
+    "blocks of width 96, a student of 1 block of width 32"
 )
 PARTS = (
-    "two numbers of two digits with a given sum, any that have it; a teacher of 3 blocks of width 96, a student of 1 "
-    "block of width 16; 26 of 199 sums held out"
+    "two numbers with a given sum of two to six digits, as each prompt draws, any that have it; one sum in eight held "
+    "out; a teacher of 3 blocks of width 96, a student of 1 block of width 32"
 )
 TEXT = (
     "English text of 8,192 tokens: a teacher of 8 blocks of width 512, a student of 2 blocks of width 128; 64 tokens "

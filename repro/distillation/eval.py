@@ -37,7 +37,8 @@ class Averages:
         self.sums[name] = self.sums[name] + new if name in self.sums else new
 
     def found(self) -> dict[str, float]:
-        return {name: float(total / count) for name, (total, count) in self.sums.items()}
+        """Of each name the mean; of one that nothing counted for there is none."""
+        return {name: float(total / count) for name, (total, count) in self.sums.items() if count}
 
 
 @torch.no_grad()
@@ -90,12 +91,15 @@ def _entropy(hidden: torch.Tensor, unembed: torch.Tensor, chunk: int = 1024) -> 
 
 
 def solved(task: Numbers, decoder: Decoder, batches: Sequence[torch.Tensor], beams: int = 0) -> dict[str, float]:
-    """Shares of answers that are right to their end, by the likeliest token at each place and by beam search."""
+    """Shares of answers that are right to their end, by the likeliest token at each place, of each level of difficulty
+    too, and by beam search."""
     found, every = Averages(), torch.ones(len(batches[0]), dtype=torch.bool, device=batches[0].device)
     greedy = Rollout(decoder, len(batches[0]), task.prompt, task.new, Sampling(0.0), task.vocab_size, capture=False)
     for tokens in batches:
         prompts = tokens[:, : task.prompt]
-        found.add("exact_match", task.solved(tokens, greedy(prompts)[:, task.prompt :]).double(), every)
+        right = task.solved(tokens, greedy(prompts)[:, task.prompt :]).double()
+        for name, of_level in {"": every, **{f"_{n}": mask for n, mask in task.levels(tokens).items()}}.items():
+            found.add(f"exact_match{name}", right, of_level)
         if beams:
             best = beam_search(decoder, prompts, beams, task.new, task.stop)[0][:, 0]
             found.add("exact_match_beam", task.solved(tokens, best).double(), every)

@@ -12,11 +12,10 @@ import torch.nn.functional as F
 
 from repro.distillation import data, hinton
 from repro.distillation.config import Config
-from repro.distillation.data import HELD_OUT, Parts, Sums, Text, is_held_out, load
-from repro.distillation.eval import Regret, distinct_n, excess_error, measure
+from repro.distillation.data import Parts, Sums, Text, is_held_out, load
+from repro.distillation.eval import Regret, distinct_n, excess_error, measure, solved
 from repro.distillation.model import Student
 from repro.distillation.rollout import until_end
-from repro.lab.data import step_seed
 from repro.lab.distributed import World
 
 torch.set_num_threads(1)
@@ -27,18 +26,25 @@ CONFIG = Config(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("digits", "terms"), [(1, 2), (3, 2), (2, 5)])
+def written(tokens):
+    return ["".join("0123456789+=."[i] for i in row) for row in tokens.tolist()]
+
+
+def numbers(text):
+    return [int(n[::-1]) for n in text.rstrip(".").split("+")]
+
+
+@pytest.mark.parametrize(("digits", "terms"), [(2, 2), (3, 2), (3, 3), (2, 5)])
 def test_sums_are_right_and_end_where_their_last_digit_stands(digits, terms):
     task = Sums(replace(CONFIG, digits=digits, terms=terms), CPU)
     tokens = task.batch(3, 200)
     assert tokens.shape == (200, task.prompt + task.new)
     seen = set()
-    for row in tokens:
-        question, answer = "".join("0123456789+=."[i] for i in row.tolist()).split("=")
-        numbers = [int(n[::-1]) for n in question.split("+")]
-        assert len(numbers) == terms and all(len(part) == digits for part in question.split("+"))
+    for row in written(tokens):
+        question, answer = row.split("=")
+        assert len(numbers(question)) == terms and all(len(part) == digits for part in question.split("+"))
         assert re.fullmatch(r"\d+\.+", answer) and len(answer) == task.new
-        assert int(answer.rstrip(".")[::-1]) == sum(numbers)
+        assert int(answer.rstrip(".")[::-1]) == sum(numbers(question))
         seen.add(question)
     assert len(seen) > 60
     largest = task._answers(torch.full((1, terms), 10**digits - 1))
@@ -50,15 +56,16 @@ def test_parts_add_up_and_many_are_right(digits, terms):
     task = Parts(replace(CONFIG, digits=digits, terms=terms), CPU)
     tokens = task.batch(3, 400)
     assert tokens.shape == (400, task.prompt + task.new)
-    for row in tokens:
-        asked, answer = "".join("0123456789+=."[i] for i in row.tolist()).split("=")
+    for row in written(tokens):
+        asked, answer = row.split("=")
         assert answer.endswith(".") and all(len(part) == digits for part in answer[:-1].split("+"))
-        assert sum(int(part[::-1]) for part in answer[:-1].split("+")) == int(asked[::-1])
+        assert sum(numbers(answer)) == int(asked[::-1])
     answers = tokens[:, task.prompt :]
     assert task.solved(tokens, answers).all()
     swapped = answers.view(400, terms, -1).clone()
     swapped[:, [0, 1], :-1] = swapped[:, [1, 0], :-1]
     assert task.solved(tokens, swapped.flatten(1)).all() and not swapped.flatten(1).equal(answers)
+    assert task.solved(tokens, task._answers(moved(task._draw(3, 400, "train")))).all()
     for place in range(task.new):
         wrong = answers.clone()
         is_sign = wrong[:, place] >= 10
@@ -68,40 +75,101 @@ def test_parts_add_up_and_many_are_right(digits, terms):
         assert not task.solved(tokens, wrong).any()
 
 
+def moved(parts):
+    """One from the largest part to the smallest: another right answer, unless there is nothing to move."""
+    parts, rows = parts.clone(), torch.arange(len(parts))
+    most, least = parts.argmax(1), parts.argmin(1)
+    parts[rows, most] -= 1
+    parts[rows, least] += 1
+    return parts
+
+
+@pytest.mark.parametrize("terms", [2, 3])
+def test_every_way_to_part_a_sum_is_equally_frequent(terms):
+    task = Parts(replace(CONFIG, digits=2, terms=terms), CPU)
+    drawn = torch.randint(1 << 53, (4000, 16, terms), generator=torch.Generator().manual_seed(0))
+    tries, fits = task._tries(torch.ones(4000, dtype=torch.long), torch.full((4000,), terms), drawn)
+    ways, counts = tries[fits & (tries.sum(-1) == 5)].unique(dim=0, return_counts=True)
+    assert len(ways) == math.comb(5 + terms - 1, terms - 1)
+    assert counts.min() > 0.8 * counts.double().mean() and counts.max() < 1.2 * counts.double().mean()
+
+
+@pytest.mark.parametrize(("split", "easiest"), [("train", 1), ("val", 2)])
+@pytest.mark.parametrize("kind", [Sums, Parts])
+def test_levels_are_equally_frequent_and_told_from_the_prompt(kind, split, easiest):
+    task = kind(replace(CONFIG, digits=4, terms=3), CPU)
+    tokens = torch.cat([task.batch(step, 500, split) for step in range(12)])
+    prompts = [numbers(row.split("=")[0]) for row in written(tokens)]
+    digits = [max(len(str(n)) for n in prompt) for prompt in prompts]
+    share = 1 / (5 - easiest)
+    assert all(abs(digits.count(n) / 6000 - share) < 0.03 for n in range(easiest, 5)) and min(digits) == easiest
+    expected = {f"{n}_digits": [d == n for d in digits] for n in (2, 3, 4)}
+    if kind is Sums:
+        terms = [sum(n > 0 for n in prompt) for prompt in prompts]
+        share = 1 / (4 - easiest)
+        assert all(abs(terms.count(n) / 6000 - share) < 0.03 for n in range(easiest, 4)) and min(terms) == easiest
+        expected |= {f"{n}_terms": [t == n for t in terms] for n in (2, 3)}
+    assert {name: mask.tolist() for name, mask in task.levels(tokens).items()} == expected
+
+
 @pytest.mark.parametrize("kind", [Sums, Parts])
 def test_what_is_held_out_is_never_trained_on_by_any_seed(kind):
-    """With 100 or 8,747 prompts to draw from, every one would come in both parts. A sum is its numbers in any order."""
+    """With 90 or 4,851 prompts of two digits to draw from, every one would come in both parts. A sum is its numbers in
+    any order. All prompts of one digit are trained on, and all numbers alone."""
 
     def asked(split, seed):
         task = kind(replace(CONFIG, digits=2, seed=seed), CPU)
-        tokens = torch.cat([task.batch(step, 500, split) for step in range(20)])
-        keys = task._asked(torch.cat([task._draw(step, 500, split) for step in range(20)]))
+        tokens = torch.cat([task.batch(step, 500, split) for step in range(40)])
+        keys = task._asked(torch.cat([task._draw(step, 500, split) for step in range(40)]))
         return {tuple(row) for row in tokens[:, : task.prompt].tolist()}, set(keys.tolist())
 
     (shown, shown_keys), (held, held_keys) = asked("train", 0), asked("val", 1)
     assert not shown & held and not shown_keys & held_keys
     assert 0.05 < len(held_keys) / (len(held_keys) + len(shown_keys)) < 0.25
+    if kind is Parts:
+        assert shown_keys | held_keys == set(range(1, 100)) and set(range(1, 10)) < shown_keys
+    else:
+        assert {a + 100 * b for a in range(1, 10) for b in range(a, 10)} < shown_keys
+        assert {100 * n for n in range(1, 100)} < shown_keys
     there, back = torch.randint(100, (50, 2)).unbind(1)
     task = kind(replace(CONFIG, digits=2), CPU)
     assert task._asked(torch.stack((there, back), 1)).equal(task._asked(torch.stack((back, there), 1)))
     assert 0.11 < is_held_out(torch.arange(10_000)).double().mean() < 0.14
 
 
-def test_numbers_are_not_what_the_step_draws_on_a_cpu():
+@pytest.mark.parametrize("kind", [Sums, Parts])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_batch_has_one_width_and_its_own_random_numbers(kind, split):
+    """A captured step takes one shape; and torch's own seed, which a run sets for samples, is not read."""
+    task, shapes = kind(replace(CONFIG, digits=4, terms=3), CPU), set()
+    for step in range(20):
+        torch.manual_seed(step)
+        tokens = task.batch(7 if step % 2 else step, 64, split)
+        shapes.add(tuple(tokens.shape))
+        assert step % 2 == 0 or tokens.equal(task.batch(7, 64, split))
+    assert shapes == {(64, task.prompt + task.new)}
+
+
+def test_numbers_are_not_what_the_step_draws_on_a_cpu(monkeypatch):
     """A run seeds torch with (seed, step, rank) before each step: the student's samples would be drawn from the same
     random numbers as the sums it is asked."""
     task = Sums(replace(CONFIG, digits=3), CPU)
     drawn = task._draw(5, 8, "train")
     for rank in range(8):
-        g = torch.Generator().manual_seed(step_seed(CONFIG.seed, 5, rank))
-        same = torch.randint(1000, (2 * HELD_OUT * 8, 2), generator=g)
-        assert not drawn.equal(same[~is_held_out(task._asked(same))][:8])
+        monkeypatch.setitem(data.RANKS, "train", rank)
+        assert not drawn.equal(task._draw(5, 8, "train"))
 
 
 def test_too_few_prompts_to_hold_some_out_is_said(monkeypatch):
     monkeypatch.setattr(data, "is_held_out", lambda asked: asked < 0)
     with pytest.raises(ValueError, match="too few prompts to hold some out; make --digits larger"):
         load(CONFIG, CPU)
+
+
+@pytest.mark.parametrize("changes", [{"digits": 1}, {"terms": 1}, {"task": "parts", "terms": 1}])
+def test_numbers_too_easy_to_be_graded_are_said(changes):
+    with pytest.raises(ValueError, match=r"--digits \d and --terms \d: both must be 2 or more"):
+        load(replace(CONFIG, **changes), CPU)
 
 
 def test_sums_are_a_function_of_seed_step_and_part():
@@ -219,8 +287,23 @@ def test_measures_on_samples_are_of_the_students_text():
 def test_without_a_teacher_there_is_less_to_measure():
     task = Sums(CONFIG, CPU)
     found = measure(CONFIG, task, decoders(task.vocab_size)[0], None)
-    assert set(found) == {"data_ce_nats", "entropy_nats", "exact_match", "exact_match_beam"}
+    by_level = {f"exact_match_{n}" for n in ("2_digits", "3_digits", "2_terms")}
+    assert set(found) == {"data_ce_nats", "entropy_nats", "exact_match", "exact_match_beam"} | by_level
     assert 0 <= found["exact_match"] < 0.2
+
+
+@pytest.mark.parametrize("kind", [Sums, Parts])
+def test_right_answers_are_counted_by_level(kind, monkeypatch):
+    task = kind(replace(CONFIG, digits=4), CPU)
+    batches = [task.batch(step, 32, "val") for step in range(4)]
+    monkeypatch.setattr(task, "solved", lambda tokens, made: task.levels(tokens)["3_digits"])
+    found = solved(task, decoders(task.vocab_size)[0], batches)
+    assert (found["exact_match_2_digits"], found["exact_match_3_digits"], found["exact_match_4_digits"]) == (0, 1, 0)
+    assert found["exact_match"] == task.levels(torch.cat(batches))["3_digits"].double().mean()
+    one = task.batch(0, 1, "val")
+    (level,) = (name for name, mask in task.levels(one).items() if mask and name.endswith("digits"))
+    names = {name for name in solved(task, decoders(task.vocab_size)[0], [one]) if name.endswith("digits")}
+    assert names == {f"exact_match_{level}"}  # of levels that nothing was asked of, nothing is said
 
 
 def test_distinct_runs():
