@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -64,14 +62,6 @@ def test_the_exact_ones_hold(claim):
 
 def test_the_verdicts_follow_from_the_runs():
     main("lora_forgetting", CLAIMS, HOME, ["--check"])
-
-
-def test_the_runs_are_of_todays_recipes():
-    """Config is no part of the hash that stales a verdict."""
-    for path in (HOME / "runs").glob("*.json"):
-        record = json.loads(path.read_text())
-        config = replace(RECIPES[record["recipe"]].config, seed=record["config"]["seed"])
-        assert record["config"] == json.loads(json.dumps(asdict(config))), path.name
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

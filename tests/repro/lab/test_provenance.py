@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import repro
+from repro.__main__ import papers
 from repro.lab import provenance
 
 BEFORE = '''"""A module."""
@@ -127,3 +132,15 @@ def test_a_segment_says_where_the_number_came_from(monkeypatch):
     assert said["source"] == provenance.source_hash("ddpm") and said["started"].endswith("+00:00")
     assert len(said["commit"]) in (0, 40) and isinstance(said["dirty"], bool)
     assert provenance.processor()
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_committed_runs_are_of_todays_recipes(paper):
+    """Settings are no part of the hash that stales a verdict: a recipe that changes under its runs is seen here."""
+    config = importlib.import_module(f"repro.{paper}.config")
+    paths = sorted((Path(str(config.__file__)).parent / "runs").glob("*.json"))
+    for path in paths:
+        record = json.loads(path.read_text("utf-8"))
+        today = replace(config.RECIPES[record["recipe"]].config, seed=record["config"]["seed"])
+        assert record["config"] == json.loads(json.dumps(asdict(today))), path.name
+    assert len(paths) >= 3
