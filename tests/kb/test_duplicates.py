@@ -18,14 +18,7 @@ from kb.library import Library
 from kb.people import person
 from kb.published import is_preprint_doi, is_preprint_venue, preprint_year
 from kb.titles import is_one_word, plain_title, words
-from tests.kb.work_pairs import ONE_WORK, TWO_WORKS, Meta
-
-
-def same_work(a: Meta, b: Meta) -> bool:
-    """Whether two front matters describe one work."""
-    one, other = Work("", a), Work("", b)
-    shared = one.tokens & other.tokens
-    return one.may_be(other) if not shared else any(one.is_by_id(other, token) for token in shared)
+from tests.kb.work_pairs import ONE_WORK, TWO_WORKS, Meta, same_work
 
 
 @pytest.mark.parametrize(("a", "b", "why"), TWO_WORKS, ids=[why for *_, why in TWO_WORKS])

@@ -5,7 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from kb.duplicates import Work
+
 Meta = dict[str, Any]
+
+
+def same_work(a: Meta, b: Meta) -> bool:
+    """Whether two front matters describe one work."""
+    one, other = Work("", a), Work("", b)
+    shared = one.tokens & other.tokens
+    return one.may_be(other) if not shared else any(one.is_by_id(other, token) for token in shared)
 
 
 def w(title: str, *authors: Any, **more: Any) -> Meta:

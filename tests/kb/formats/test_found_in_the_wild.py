@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.duplicates import same_work
 from kb.formats import bibtex, csl_json, csv_table
 from kb.formats.known import detect
 from kb.formats.latex import _parsed, decode
 from kb.formats.records import Record
+from tests.kb.work_pairs import same_work
 
 WORDS = ("tide", "{Sea}", "don't", "a--b", "c---d", "``kelp''", "x~y", r"\'{e}t\'e", r"\emph {deep water}", "$a^2 b$",
          r"50\%", r"\o", r"na\"ive", "{The {Kelp} of", "Forests}", r"\LaTeX", "-", "{}", r"\&", "5%")  # fmt: skip
