@@ -25,7 +25,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from timing import apart, say, show_profile
+from timing import apart, free, say, show_profile
 
 from repro.distillation.config import Config, teacher_config
 from repro.distillation.distill import Divergence, Heads, summed_divergence
@@ -69,13 +69,6 @@ class Random:
 def sync() -> None:
     if CUDA:
         torch.cuda.synchronize()
-
-
-def free() -> None:
-    torch.compiler.reset()
-    gc.collect()
-    if CUDA:
-        torch.cuda.empty_cache()
 
 
 def tell(case: str, what: str, value: float, unit: str, **more: Any) -> None:

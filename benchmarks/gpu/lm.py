@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import copy
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from timing import apart, say, seconds_a_call, show_profile
+from timing import apart, free, say, seconds_a_call, show_profile
 from torch.nn.attention import SDPBackend
 
 from repro.lab import transformer
@@ -58,12 +57,6 @@ def measure(case: str, call: Callable[[int], Any], seconds: float) -> None:
         "reserved_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
     }  # fmt: skip
     say(case, f"training step, {B} x {T}", rate, "tokens/s", **more)
-
-
-def free() -> None:
-    torch.compiler.reset()
-    gc.collect()
-    torch.cuda.empty_cache()
 
 
 def ours(case: str, config: Config, seconds: float, profile: bool = False) -> None:

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 import torch._functorch.config
-from timing import apart, show_profile
+from timing import apart, free, show_profile
 
 from repro.lab import lora
 from repro.lab.transformer import Shape
-from repro.lora_forgetting.cost import SMALL, Size, device, free, ours, peer, timed
+from repro.lora_forgetting.cost import SMALL, Size, device, ours, peer, timed
 
 TINY = Size(Shape(512, 64, 2, 4, 2, 96, 64), 4, 64)
 Make = Callable[[], Callable[[], Any]]

@@ -20,7 +20,6 @@ names one that has heads where the first has none.
 from __future__ import annotations
 
 import argparse
-import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import apart, say, seconds_a_call, show_profile
+from timing import apart, free, say, seconds_a_call, show_profile
 from torch import nn
 from torch.nn import functional as F
 
@@ -326,12 +325,6 @@ def of_run(folder: Path, arm: str, batch: int) -> None:
         if len(strings) == 2:
             differing = sum(a != b for a, b in zip(strings["greedy"], strings["verified"], strict=True))
             say(f"{name}, {str(dtype)[6:]}", "utterances that verified says otherwise", differing, "utterances")
-
-
-def free() -> None:
-    torch.compiler.reset()
-    gc.collect()
-    torch.cuda.empty_cache()
 
 
 def main() -> None:
