@@ -25,7 +25,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from timing import apart, free, say, show_profile
+from timing import apart, say, show_profile
 
 from repro.distillation.config import Config, teacher_config
 from repro.distillation.distill import Divergence, Heads, summed_divergence
@@ -33,6 +33,7 @@ from repro.distillation.model import Student
 from repro.distillation.train import Step, make_state
 from repro.lab.data import step_seed
 from repro.lab.distributed import World
+from repro.lab.memory import release
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
@@ -138,7 +139,7 @@ def ours(config: Config, seconds: float, profile: bool) -> None:
     took = []
     for lambda_ in (1.0, 0.0):
         took.append(one_of_ours(config, lambda_, seconds, profile))
-        free()  # graphs and models of the one before, and what was compiled for it
+        release()  # graphs and models of the one before, and what was compiled for it
     on, off = took
     tell("ours", "cost of a step on-policy, over off-policy", on / off, "times")
 
@@ -216,7 +217,7 @@ def loss_memory(config: Config) -> None:
                 memory.warm()
         found = 1e3 * statistics.median(took[2:])
         tell(f"divergence, {name}", f"{N} tokens of {V}", found, "ms", **memory.found())
-    free()
+    release()
 
 
 def trl_divergence(student_logits: torch.Tensor, teacher_logits: torch.Tensor) -> torch.Tensor:
@@ -241,7 +242,7 @@ def main() -> None:
     for prompt in asked.prompt or ([config.prompt_len] if asked.tiny else [128, 256]):
         sized = replace(config, prompt_len=prompt)
         ours(sized, asked.seconds, asked.profile)
-        free()
+        release()
         for name in ("trl", "transformers") if asked.peer else ():
             try:
                 apart(told, name, sized, asked.seconds)

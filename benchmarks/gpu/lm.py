@@ -18,13 +18,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from timing import apart, free, say, seconds_a_call, show_profile
+from timing import apart, say, seconds_a_call, show_profile
 from torch.nn.attention import SDPBackend
 
 from repro.lab import transformer
 from repro.lab.data import step_seed
 from repro.lab.distributed import World
 from repro.lab.generate import Generator
+from repro.lab.memory import release
 from repro.mobilellm.config import Config, paper
 from repro.mobilellm.sharing import MobileLLM, count
 from repro.mobilellm.train import Step, make_state
@@ -196,7 +197,7 @@ def training(asked: argparse.Namespace) -> None:
         if asked.case in case:
             transformer.KERNELS[:] = wanted
             ours(case, config, asked.seconds, asked.profile and i == 0)
-            free()
+            release()
     transformer.KERNELS[:] = kernels
     for how in ("eager", "compiled") if asked.peer else ():
         if asked.case in f"transformers, {how}":
@@ -207,7 +208,7 @@ def generating(asked: argparse.Namespace) -> None:
     if asked.case in "ours, captured":
         for batch in (64, 1):
             generation(batch, asked.profile)
-            free()
+            release()
         ties()
     if asked.peer and asked.case in "transformers, static cache":
         apart(peer_generation, 64)

@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 import torch._functorch.config
-from timing import apart, free, show_profile
+from timing import apart, show_profile
 
 from repro.lab import lora
+from repro.lab.memory import release
 from repro.lab.transformer import Shape
 from repro.lora_forgetting.cost import SMALL, Size, device, ours, peer, timed
 
@@ -97,7 +98,7 @@ def measure(case: Case, seconds: float, profile: bool = False) -> None:
             show_profile(step)
     del step
     lora.is_thin = usual
-    free()
+    release()
 
 
 def measure_peers(size: Size, small: Size, only: str, seconds: float) -> None:

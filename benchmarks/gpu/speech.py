@@ -28,12 +28,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import apart, free, say, seconds_a_call, show_profile
+from timing import apart, say, seconds_a_call, show_profile
 from torch import nn
 from torch.nn import functional as F
 
 from repro.lab.data import step_seed
 from repro.lab.distributed import World
+from repro.lab.memory import release
 from repro.speech_llama import data, features, transcribe
 from repro.speech_llama.config import Config
 from repro.speech_llama.decoding import How, Recogniser
@@ -76,7 +77,7 @@ def random_speech(n: int = 8 * B) -> data.Speech:
 
 
 def measured(case: str, call: Callable[[int], Any], audio_s: float, seconds: float) -> None:
-    """In a process, or after `free`, whose memory is this case's alone from its first call on."""
+    """In a process, or after `release`, whose memory is this case's alone from its first call on."""
     took = seconds_a_call(call, seconds)
     peak = round(torch.cuda.max_memory_reserved() / 2**30, 2)
     say(case, f"training step, {B} utterances", audio_s / took, "audio s/s", ms=round(took * 1e3, 3), peak_gib=peak)
@@ -316,7 +317,7 @@ def of_run(folder: Path, arm: str, batch: int) -> None:
     for dtype in (torch.float32, torch.bfloat16):
         strings: dict[str, list[list[int]]] = {}
         for how in ("greedy", *(("verified",) if model.heads is not None else ())):
-            free()
+            release()
             recogniser = Recogniser(model, batch, widest, most, how, dtype=dtype)  # type: ignore[arg-type]
             said, took = timed(lambda r=recogniser: [one for part in parts for one in r(*part)], 3)  # type: ignore[misc]
             strings[how] = [one.tokens for one in said]
@@ -340,18 +341,18 @@ def main() -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
         for batch in (1, 64):
             of_run(asked.run, asked.arm, batch)
-            free()
+            release()
         return
     if asked.only != "decode":
         ours(asked.seconds, asked.profile)
-        free()
+        release()
         for how in ("eager", "compiled", "even") if asked.peer else ():
             apart(peer, how, asked.seconds, asked.profile and how == "compiled")
     if asked.only != "train":
         for batch in (UTTERANCES, 1):
             for n_tokens, right in ((1, False), (4, False), (4, True)):
                 decoding(batch, n_tokens, right, asked.profile and n_tokens == 1)
-                free()
+                release()
             if asked.peer:
                 apart(peer_decoding, batch)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import multiprocessing
 import statistics
@@ -18,14 +17,6 @@ def say(case: str, what: str, value: float, unit: str, **more: Any) -> None:
     device = torch.cuda.get_device_name()
     row = {"case": case, "what": what, "value": float(f"{value:.5g}"), "unit": unit, "device": device} | more
     print(json.dumps(row), flush=True)
-
-
-def free() -> None:
-    """Between two cases, so that neither pays for the other: what was compiled goes, and what was held of a GPU."""
-    torch.compiler.reset()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def apart(call: Callable[..., None], *args: Any) -> None:

@@ -6,7 +6,6 @@ A teacher and a student to begin with are runs of their own, made before the fir
 
 from __future__ import annotations
 
-import gc
 import json
 import random
 import time
@@ -34,6 +33,7 @@ from repro.lab.checkpoint import TrainState
 from repro.lab.data import batch_indices, my_share, step_seed
 from repro.lab.distributed import World, world
 from repro.lab.generate import Sampling
+from repro.lab.memory import release
 from repro.lab.optim import adamw, optimize, set_lr, warmup_cosine
 from repro.lab.provenance import source_hash
 from repro.lab.recipe import Command, command
@@ -70,9 +70,7 @@ class Step:
         self.config, self.task, self.state, self.world = config, task, state, w
         half = torch.bfloat16 if config.precision == "bf16" else None
         self.teacher = None if teacher is None else frozen(teacher, half)
-        if (
-            config.compile
-        ):  # teacher and student have the same code and other sizes, which is no reason to compile for any
+        if config.compile:  # for its own sizes each: that teacher and student share their code is no reason for any
             for module in (state.model, self.teacher):
                 if module is not None:
                     module.compile(dynamic=False)
@@ -169,7 +167,7 @@ def train(asked: Command[Config], w: World) -> TrainState:
             marks.append((step, time.monotonic()))
     if not run.stopped and w.is_main:
         del take
-        forget_compiled()
+        release()
         assert isinstance(state.model, Student)
         run.finish(**_pace(marks), **measure(config, task, state.model.decoder, teacher))
     w.wait()
@@ -271,17 +269,8 @@ def _base(role: str, config: Config, asked: Command[Config], began: float, w: Wo
     assert isinstance(state.model, Student)
     decoder = frozen(state.model.decoder)
     del state
-    forget_compiled()
+    release()
     return decoder
-
-
-def forget_compiled() -> None:
-    """What was compiled and captured so far: PyTorch keeps few versions of one function, and then compiles no more;
-    and a graph keeps its memory."""
-    torch.compiler.reset()
-    gc.collect()  # a captured step and its graph hold each other
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _kept(config: Config, task: Task, run: Run, w: World) -> TrainState:

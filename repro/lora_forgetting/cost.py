@@ -14,6 +14,7 @@ import torch
 
 from repro.lab.distributed import World
 from repro.lab.lora import ALL
+from repro.lab.memory import release
 from repro.lab.transformer import Decoder, Shape
 from repro.lora_forgetting import model
 from repro.lora_forgetting.config import Config
@@ -114,14 +115,6 @@ def timed(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
     return statistics.median(windows), torch.cuda.max_memory_reserved() / 2**30 if cuda else 0.0
 
 
-def free() -> None:
-    """Between two cases, so that neither pays for the other."""
-    torch.compiler.reset()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def cases(size: Size, compiled: bool = True) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
     """What is compared, by name, each to be made when it is its turn."""
     for name, batch in (("", size.batch), ("_small", SMALL)):
@@ -137,5 +130,5 @@ def measured(size: Size | None = None, seconds: float = 4.0) -> dict[str, float]
     found: dict[str, float] = {}
     for name, make in cases(size or Size(), compiled=torch.cuda.is_available()):
         found[f"ms_{name}"], found[f"peak_gib_{name}"] = timed(make(), seconds)
-        free()
+        release()
     return found

@@ -32,7 +32,7 @@ from repro.lab.data import step_seed
 from repro.lab.documents import opened
 from repro.lab.generate import Generator, Sampling
 from repro.lab.tokenizers import Tokenizer
-from repro.lab.transformer import Decoder
+from repro.lab.transformer import Cache, Decoder
 from repro.lora_forgetting.sandbox import Job, Limits, Outcome, Status, run_all
 
 BATCH = 64  # sequences that are continued at once, or fewer: as many as leave their keys and values in so many bytes
@@ -202,7 +202,7 @@ def complete(
         )
     # the longest first, so that a batch is of about one length
     order = sorted((i for i in range(len(read)) for _ in range(samples)), key=lambda i: -len(read[i]))
-    batch = max(1, min(batch, len(order), CACHE // (places * _bytes_of_a_token(decoder, dtype))))
+    batch = max(1, min(batch, len(order), CACHE // (places * Cache(decoder, 1, 1, dtype).bytes_per_token)))
     special = special_tokens(tokenizer)
     generator = Generator(decoder, batch, places, sampling, dtype)
     found: list[list[str]] = [[] for _ in prompts]
@@ -213,12 +213,6 @@ def complete(
             text = tokenizer.decode(list(takewhile(lambda token: token not in special, tokens)))
             found[i].append(truncated(text, stops))
     return found
-
-
-def _bytes_of_a_token(decoder: Decoder, dtype: torch.dtype | None) -> int:
-    """Of its keys and values in a cache."""
-    shape = decoder.shape
-    return 2 * len(decoder.calls()) * shape.n_kv_heads * shape.head_dim * (dtype or decoder.embed.weight.dtype).itemsize
 
 
 def special_tokens(tokenizer: Tokenizer) -> set[int]:

@@ -3,7 +3,6 @@ under torchrun."""
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Sequence
 from dataclasses import fields
@@ -19,6 +18,7 @@ from repro.lab.capture import captured
 from repro.lab.checkpoint import TrainState
 from repro.lab.data import batch_indices, my_share
 from repro.lab.distributed import World, world
+from repro.lab.memory import release
 from repro.lab.optim import optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
@@ -70,17 +70,6 @@ class Step:
         return total, count
 
 
-def release(config: Config) -> None:
-    """Let go of a stage's compiled code and of its graph, once the step that held them is gone. Of one function Dynamo
-    keeps eight versions, for all stages together, and runs what exceeds them uncompiled; and a step and its graph refer
-    to each other, so that the graph's memory waits for the collector."""
-    if config.compile:
-        torch.compiler.reset()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def reached(folder: Path) -> int:
     """The step that a folder's checkpoint stands at."""
     path = folder / "last.pt"
@@ -123,9 +112,9 @@ def train(asked: Command[Config], w: World) -> TrainState | None:
         if step + 1 == stage.ends:
             take = None
             del loss, norm  # they are the graph's
-            release(c)
+            release()
             experiment.end(stage, state)
-            release(c)
+            release()
     if not run.stopped and w.is_main:
         eval.finish(run, config, experiment.results, experiment.control)
     w.wait()

@@ -163,16 +163,21 @@ def sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
 
+def between(x: torch.Tensor, source: torch.Tensor, dim: int) -> torch.Tensor:
+    """Values of x (B, T, M) at places `source`, fractions of a step of its dimension 1 or 2, (B, T) or (B, M): each
+    linearly between its two neighbours."""
+    low = source.long()
+    high = (low + 1).clamp(max=x.shape[dim] - 1)
+    here, beyond, part = (i.unsqueeze(3 - dim) for i in (low, high, (source - low).to(x.dtype)))
+    return torch.lerp(x.gather(dim, here.expand_as(x)), x.gather(dim, beyond.expand_as(x)), part)
+
+
 def drawn_out(x: torch.Tensor, own: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
     """The first `own` (B,) frames of each row of x (B, T, M) as `frames` (B,) ones, linearly between their neighbours:
     the same said slower or faster. Silence beyond."""
     at = torch.arange(x.shape[1], device=x.device)
     source = (at * ((own - 1) / (frames - 1).clamp(min=1))[:, None]).clamp(max=(own - 1)[:, None])
-    low = source.long()
-    high = (low + 1).clamp(max=(own - 1)[:, None])
-    before, after = (x.gather(1, i[..., None].expand_as(x)) for i in (low, high))
-    found = torch.lerp(before, after, (source - low)[..., None])
-    return found.masked_fill((at >= frames[:, None])[..., None], math.log(FLOOR))
+    return between(x, source, 1).masked_fill((at >= frames[:, None])[..., None], math.log(FLOOR))
 
 
 def load(corpus: Corpus, cache: Path = CACHE, device: torch.device | str = "cpu") -> Speech:

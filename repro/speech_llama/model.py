@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from repro.lab.transformer import rope_table, rotate
+from repro.speech_llama.features import between
 
 _LEAST_VARIANCE = 0.1  # of a mel bin in nats^2: speech has 1 to 10, the cache's rounding 0.001
 BLANK = 0  # CTC's own symbol; units begin at 1
@@ -86,9 +87,7 @@ def warped(x: torch.Tensor, most: float) -> torch.Tensor:
     hz = 700 * torch.expm1(torch.arange(1, M + 1, device=x.device) * (top / (M + 1)))  # centres of the bins
     factor = 1 + most * (2 * torch.rand(B, 1, device=x.device) - 1)
     source = (torch.log1p(factor * hz / 700) * ((M + 1) / top) - 1).clamp(0, M - 1)
-    low = source.long().clamp(max=M - 2)
-    below, above = (x.gather(2, i[:, None].expand_as(x)) for i in (low, low + 1))
-    return torch.lerp(below, above, (source - low)[:, None].to(x.dtype))
+    return between(x, source, 2)
 
 
 def augment(x: torch.Tensor, lengths: torch.Tensor, time_masks: int, mel_masks: int) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Callable, Sequence
 
@@ -15,6 +14,7 @@ from repro.lab.checkpoint import TrainState
 from repro.lab.data import my_share
 from repro.lab.distributed import World, world
 from repro.lab.files import write_whole
+from repro.lab.memory import release
 from repro.lab.optim import adamw, optimize, set_lr, warmup_cosine
 from repro.lab.recipe import Command, command
 from repro.lab.run import Run
@@ -95,13 +95,6 @@ class Step:
                 return ctc_loss(model(x, frames, self.augmentation)[0], steps, units, counts)
             total, count = model(*given)
             return total, count
-
-
-def release() -> None:
-    """Let go of what captured graphs hold on the device, once nothing refers to them any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def train(asked: Command[Config], w: World) -> TrainState:

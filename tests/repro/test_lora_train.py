@@ -360,7 +360,10 @@ def test_a_checkpoint_is_healed_and_taught(tmp_path, text, monkeypatch):
     assert {"control_before_nats", "control_after_nats", "at_plateau", "base_target_nats", "base_source_bits_per_byte",
             "base_source_accuracy", "base_samples_unique", "base_val_bits_per_byte"} <= set(m)  # fmt: skip
     control = model.control_of(Path(healed))
-    model.keep_control(Path(healed), replace(control, after_nats=control.before_nats))  # as if it were at a plateau
+    named = control.source.replace("; tokenizer.json", "; SmolLM2")  # as the checkpoint that the base came from is
+    assert named != control.source
+    # as if it were at a plateau
+    model.keep_control(Path(healed), replace(control, after_nats=control.before_nats, source=named))
     other = tmp_path / "other.txt"
     other.write_text("<|endoftext|>".join(f"{n}: nothing of what the control has read\n" * 9 for n in range(60)))
     with pytest.raises(SystemExit, match="the control of .* read text, .*, and the source here is other.txt, "):
