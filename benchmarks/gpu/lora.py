@@ -71,7 +71,7 @@ def cases(size: Size, small: Size, compiled: bool) -> list[Case]:
 def peers(size: Size, small: Size, compiled: bool) -> list[Case]:
     return [
         Case(f"{label}, {how}", one, _peer(one, method, compiled and how == "compiled"))
-        for how in ("compiled", "eager")
+        for how in ("eager", "compiled")  # the quick ones first
         for one in ((size,) if how == "compiled" else (size, small))  # a compilation of either takes a minute
         for label, method in (("peft, LoRA", "lora"), ("transformers, full", "full"))
     ]

@@ -16,6 +16,9 @@ from repro.lab.capture import capture
 from repro.lab.generate import Sampling
 from repro.lab.transformer import Cache, Decoder
 
+PARTS = 16
+"""Of a row of logits, that a token is looked for in."""
+
 
 class Rollout:
     """Continues `batch` prompts of `prompt` tokens by `new` tokens. Nothing waits for the host, and no sequence ends
@@ -102,7 +105,9 @@ class Rollout:
             mixed = torch.logaddexp(log_p + math.log(self.alpha), log_q + math.log1p(-self.alpha))
         # capturing tries it a few times, on a short text beyond its end
         self.place.add_(1).clamp_(max=self.text.shape[1] - 1)
-        self.text.index_copy_(1, self.place, self.sampling.choose(mixed)[:, None])
+        fair = self.sampling.temperature > 0 and self.sampling.top_p == 1
+        token = drawn(mixed, self.sampling.temperature) if fair else self.sampling.choose(mixed)
+        self.text.index_copy_(1, self.place, token[:, None])
 
     def _captured(self, call: Callable[[], None]) -> Callable[[], None]:
         """`call` as a graph, captured on first use. What trying it leaves in the caches is written again before it is
@@ -115,6 +120,18 @@ class Rollout:
             graphs[0].replay()
 
         return replay
+
+
+def drawn(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Tokens (B,) out of logits (B, V) at random, as Sampling.choose draws them of all: the largest logit after Gumbel
+    noise was added needs no softmax, and is looked for in parts of a row at once, which keep a GPU busy where the rows
+    of a batch do not."""
+    noise = torch.empty_like(logits, dtype=torch.float32).exponential_().log()
+    noisy = F.pad(logits.float() / temperature - noise, (0, -logits.shape[-1] % PARTS), value=-math.inf)
+    best, at = noisy.unflatten(-1, (PARTS, -1)).max(-1)
+    part = best.argmax(-1, keepdim=True)
+    place: torch.Tensor = part * (noisy.shape[-1] // PARTS) + at.gather(-1, part)
+    return place[:, 0]
 
 
 def until_end(made: torch.Tensor, stop: int | None) -> torch.Tensor:

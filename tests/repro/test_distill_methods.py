@@ -22,7 +22,7 @@ from repro.distillation.eval import measure
 from repro.distillation.model import Student, frozen
 from repro.distillation.outputs import teacher_outputs
 from repro.distillation.policy import PolicyGradient, importance
-from repro.distillation.rollout import Rollout, until_end
+from repro.distillation.rollout import Rollout, drawn, until_end
 from repro.distillation.train import Step, make_state, on_policy
 from repro.lab.distributed import World
 from repro.lab.generate import Generator, Sampling
@@ -126,16 +126,28 @@ def test_trap_nobody_writes_a_token_that_the_other_has_no_row_for(method, padded
     assert all(map(math.isfinite, found.values()))
 
 
+@pytest.mark.parametrize("size", [5, 16, 37, 48])
+def test_tokens_are_drawn_by_their_probabilities(size):
+    """However the vocabulary falls into parts; one that is not to be drawn never is."""
+    torch.manual_seed(0)
+    logits, n = 2 * torch.randn(size), 1 << 15
+    logits[2] = -math.inf
+    p = (logits.double() / 0.7).softmax(-1)
+    found = drawn(logits.expand(n, -1), 0.7).bincount(minlength=size)
+    assert len(found) == size and found[2] == 0
+    assert ((found - n * p).abs() <= 4.5 * (n * p * (1 - p)).sqrt() + 1).all()
+
+
 def test_mixed_samples_come_from_the_mixture():
     """Frequencies of one token after a prompt, against alpha p + (1 - alpha) q."""
     student, teacher = tiny(0), tiny(5, d_model=24, n_heads=2)
     prompts = ids(1, 4).expand(4096, 4)
     torch.manual_seed(0)
-    drawn = Rollout(student, 4096, 4, 1, Sampling(1.0), teacher=teacher, alpha=0.3)(prompts)[:, 4]
+    found = Rollout(student, 4096, 4, 1, Sampling(1.0), teacher=teacher, alpha=0.3)(prompts)[:, 4]
     with torch.no_grad():
         q, p = (d(prompts[:1])[0, -1].softmax(-1) for d in (student, teacher))
     for expected, fits in ((0.3 * p + 0.7 * q, True), (q, False), (p, False)):
-        seen = torch.bincount(drawn, minlength=len(expected)).double()
+        seen = torch.bincount(found, minlength=len(expected)).double()
         chi2 = ((seen - 4096 * expected).square() / (4096 * expected)).sum()
         assert (chi2 < 96 + 5 * math.sqrt(2 * 96)) == fits
 
