@@ -20,7 +20,7 @@ BYTES = (
     "cross-entropy, then 250 steps; 16 bytes of prompt, 32 that follow"
 )
 SUMS = (
-    "sums of two or three numbers of two or three digits, as each prompt draws, one in eight held out; a teacher of 3 "
+    "sums of two to four numbers of two or three digits, as each prompt draws, one in eight held out; a teacher of 3 "
     "blocks of width 96, a student of 1 block of width 32"
 )
 PARTS = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +26,7 @@ class Rollout:
     different sizes, those that whoever reads the text knows too.
 
     With another `dtype` than the decoder's it works on a copy, which `refresh` brings up to date. On a GPU what reads
-    the prompts and what makes a token are compiled, and each is captured as a graph on first use."""
+    the prompts and what makes a token are compiled, and all of a call is captured as one graph on first use."""
 
     def __init__(
         self,
@@ -54,8 +53,8 @@ class Rollout:
         self.caches = [Cache(d, batch, prompt + new) for d in self.decoders]
         self.text = torch.zeros(batch, prompt + new, dtype=torch.long, device=weight.device)
         self.place = torch.zeros(1, dtype=torch.long, device=weight.device)  # of the last token there is
-        self._readers, self._take = self.decoders, self._choose
-        self._read_prompts, self._make_token = self._read, self._next
+        self._readers, self._take, self._write = self.decoders, self._choose, self._continue
+        self._graph: torch.cuda.CUDAGraph | None = None
         if weight.is_cuda if capture is None else capture:
             # modules of their own for the same weights, which can be compiled without changing the decoders
             self._readers = [
@@ -64,7 +63,7 @@ class Rollout:
             for reader in self._readers:
                 reader.compile(dynamic=False)
             self._take = torch.compile(self._choose, dynamic=False)
-            self._read_prompts, self._make_token = self._captured(self._read), self._captured(self._next)
+            self._write = self._captured
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -77,16 +76,16 @@ class Rollout:
         """Prompts (B, P) -> (B, P + L), which holds until the next call. Random numbers are torch's own."""
         self.text[:, : self.prompt].copy_(prompts)
         with torch.autocast(self.text.device.type, enabled=False):
-            self._read_prompts()
-            for _ in range(self.text.shape[1] - self.prompt - 1):
-                self._make_token()
+            self._write()
         return self.text
 
-    def _read(self) -> None:
-        """Fill the caches with the prompts, and choose the first token."""
+    def _continue(self) -> None:
+        """Fill the caches with the prompts, and choose the tokens that follow."""
         prompts = self.text[:, : self.prompt]
         self.place.fill_(self.prompt - 1)
         self._take([d.hidden(prompts, cache)[:, -1] for d, cache in zip(self._readers, self.caches, strict=True)])
+        for _ in range(self.text.shape[1] - self.prompt - 1):
+            self._next()
 
     def _next(self) -> None:
         """One token more for every sequence, in place."""
@@ -103,23 +102,17 @@ class Rollout:
         if len(logits) == 2:
             log_q, log_p = (x.float().log_softmax(-1) for x in logits)
             mixed = torch.logaddexp(log_p + math.log(self.alpha), log_q + math.log1p(-self.alpha))
-        # capturing tries it a few times, on a short text beyond its end
-        self.place.add_(1).clamp_(max=self.text.shape[1] - 1)
+        self.place.add_(1)
         fair = self.sampling.temperature > 0 and self.sampling.top_p == 1
         token = drawn(mixed, self.sampling.temperature) if fair else self.sampling.choose(mixed)
         self.text.index_copy_(1, self.place, token[:, None])
 
-    def _captured(self, call: Callable[[], None]) -> Callable[[], None]:
-        """`call` as a graph, captured on first use. What trying it leaves in the caches is written again before it is
-        read."""
-        graphs: list[torch.cuda.CUDAGraph] = []
-
-        def replay() -> None:
-            if not graphs:
-                graphs.append(capture(call, lambda: (self.text, self.place))[0])
-            graphs[0].replay()
-
-        return replay
+    def _captured(self) -> None:
+        """The same as one graph, captured on first use. What trying it leaves in the caches is written again before it
+        is read."""
+        if self._graph is None:
+            self._graph, _ = capture(self._continue, lambda: (self.text, self.place))
+        self._graph.replay()
 
 
 def drawn(logits: torch.Tensor, temperature: float) -> torch.Tensor:

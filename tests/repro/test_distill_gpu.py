@@ -11,7 +11,7 @@ from repro.distillation.config import Config, teacher_config
 from repro.distillation.data import Sums
 from repro.distillation.distill import Divergence, Heads, summed_divergence
 from repro.distillation.model import Student
-from repro.distillation.rollout import Rollout
+from repro.distillation.rollout import Rollout, drawn
 from repro.distillation.train import Step, make_state
 from repro.lab.distributed import World
 from repro.lab.generate import Sampling
@@ -88,8 +88,16 @@ def test_captured_rollouts_are_the_eager_ones_and_random_ones_differ_from_call_t
     assert write(prompts).equal(first) and not first.equal(second)
 
 
+def test_compiled_tokens_are_drawn_by_their_probabilities():
+    torch.manual_seed(0)
+    logits, n = 2 * torch.randn(1000, device="cuda"), 1 << 17
+    found = torch.compile(drawn, dynamic=False)(logits.bfloat16().expand(n, -1), 0.9).bincount(minlength=1000)
+    p = (logits.bfloat16().double() / 0.9).softmax(-1)
+    assert ((found - n * p).abs() <= 5 * (n * p * (1 - p)).sqrt() + 1).all()
+
+
 @pytest.mark.parametrize("new", [1, 2, 3])
-def test_a_captured_rollout_may_be_shorter_than_the_calls_that_capture_it(new):
+def test_a_captured_rollout_may_be_short(new):
     torch.manual_seed(0)
     with torch.device("cuda"):
         decoder = Student(SMALL, 97).decoder

@@ -80,17 +80,6 @@ def test_rollouts_in_another_type_follow_the_weights_when_refreshed():
     assert not write(prompts).equal(before)
 
 
-@pytest.mark.parametrize("new", [1, 2, 3])
-def test_trying_a_short_rollout_writes_nothing_beyond_its_end(new):
-    """Capturing calls what makes a token three times before it is captured, whatever room there is."""
-    prompts = ids(2, 5)
-    write = Rollout(tiny(), 2, 5, new, Sampling(0.0))
-    before = write(prompts).clone()
-    for _ in range(4):
-        write._next()
-    assert int(write.place) == 4 + new and write(prompts).equal(before)
-
-
 def test_a_rollout_longer_than_a_decoders_positions_is_refused():
     with pytest.raises(ValueError, match="65 tokens are more than a decoder's 64"):
         Rollout(tiny(), 2, 40, 25, Sampling())
