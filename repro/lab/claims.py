@@ -181,6 +181,8 @@ def main(paper: str, claims: Sequence[Claim], home: Path, args: Sequence[str] | 
     parser.add_argument("--keep", type=Path, nargs="+", default=[], metavar="OUT", help="take finished runs into runs/")
     parser.add_argument("--runs", type=Path, help="judge the records below this folder instead; prints, writes nothing")
     given = parser.parse_args(args)
+    for folder in given.keep:  # all of them, before any is taken
+        finished(folder, paper)
     for folder in given.keep:
         keep(folder, home / "runs")
     runs = load_runs(home / "runs") if given.runs is None else found_runs(given.runs)
@@ -198,20 +200,28 @@ def main(paper: str, claims: Sequence[Claim], home: Path, args: Sequence[str] | 
 
 def keep(out: Path, runs: Path) -> None:
     """Take a finished run's record and figures from its folder into the paper's runs/."""
-    try:
-        record = json.loads((out / "record.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        sys.exit(f"{out} holds no record of a run; name the folder that its command had in --out")
-    if not record["done"]:
-        sys.exit(f"{out} is not finished; run its command again")
-    lacking = [name for name in record["figures"] if not (out / name).is_file()]
-    if lacking:
-        sys.exit(f"{out / lacking[0]} is not there; run the command of {out} again in another folder")
+    record = finished(out)
     runs.mkdir(parents=True, exist_ok=True)
     for figure in record["figures"]:  # before the record that names them
         _put(runs / figure, (out / figure).read_bytes())
     name = f"{record['recipe']}-s{record['config'].get('seed', 0)}"
     _put(runs / f"{name}.json", (out / "record.json").read_bytes())
+
+
+def finished(out: Path, paper: str = "") -> dict[str, Any]:
+    """The record of a finished run, all of whose figures are there; of this paper, where one is named."""
+    try:
+        record: dict[str, Any] = json.loads((out / "record.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        sys.exit(f"{out} holds no record of a run; name the folder that its command had in --out")
+    if paper and record["paper"] != paper:
+        sys.exit(f"{out} is a run of {record['paper']}; python -m repro.{record['paper']}.claims --keep takes it")
+    if not record["done"]:
+        sys.exit(f"{out} is not finished; run its command again")
+    lacking = [name for name in record["figures"] if not (out / name).is_file()]
+    if lacking:
+        sys.exit(f"{out / lacking[0]} is not there; run the command of {out} again in another folder")
+    return record
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -99,7 +99,7 @@ def test_dropout_and_micro_batches_are_captured():
 
 def test_many_arms_in_one_run_are_all_compiled(tmp_path, monkeypatch):
     """More versions of a block than Dynamo may keep here, one stage after another; and a stage leaves no graph on the
-    GPU: the last holds what the first arm held, and cuBLAS's workspaces of a few streams. A graph's pool has 300 MB."""
+    GPU: the last holds what the first arm held. A graph's pool has 300 MB."""
     config = replace(
         SMALL, n_layers=2, batch_size=128, arms=("r2 r=2", "r3 r=3", "r4 r=4"), compile=True, base_steps=3,
         control_steps=3, steps=3,
@@ -108,13 +108,14 @@ def test_many_arms_in_one_run_are_all_compiled(tmp_path, monkeypatch):
 
     def watched(self, stage, state):
         end(self, stage, state)
+        torch._C._cuda_clearCublasWorkspaces()  # cuBLAS has one for each stream and thread that it worked in
         torch.cuda.empty_cache()
         held.append(torch.cuda.memory_reserved())
 
     monkeypatch.setattr(Experiment, "end", watched)
     with torch._dynamo.config.patch(recompile_limit=4):
         train(Command("tiny", config, tmp_path / "run", float("inf")), World(0, 1, torch.device("cuda")))
-    assert len(held) == 5 and held[4] <= held[2] + (200 << 20)
+    assert len(held) == 5 and held[4] <= held[2] + (64 << 20), held
 
 
 def test_what_a_step_takes_counts_its_activations():

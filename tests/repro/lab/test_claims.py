@@ -240,3 +240,17 @@ def test_what_is_no_run_is_not_kept(home, tmp_path, what):
         (out / "record.json").write_text('{"done": tr')
     with pytest.raises(SystemExit, match="out holds no record of a run"):
         keep(out, home / "runs")
+
+
+def test_of_several_runs_all_are_kept_or_none(home, tmp_path):
+    before = sorted(p.name for p in (home / "runs").iterdir())
+    write(tmp_path / "good/record.json", record("c", 4))
+    other = record("c", 5) | {"paper": "bar"}
+    write(tmp_path / "other/record.json", other)
+    for bad, message in (
+        ("other", "is a run of bar; python -m repro.bar.claims"),
+        ("none", "holds no record of a run"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            main("foo", [ROBUST], home, ["--keep", str(tmp_path / "good"), str(tmp_path / bad)])
+        assert sorted(p.name for p in (home / "runs").iterdir()) == before
