@@ -212,13 +212,14 @@ def finished(out: Path, paper: str = "") -> dict[str, Any]:
     """The record of a finished run, all of whose figures are there; of this paper, where one is named."""
     try:
         record: dict[str, Any] = json.loads((out / "record.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        own, done, figures = record["paper"], record["done"], record["figures"]
+    except (OSError, ValueError, KeyError, TypeError):
         sys.exit(f"{out} holds no record of a run; name the folder that its command had in --out")
-    if paper and record["paper"] != paper:
-        sys.exit(f"{out} is a run of {record['paper']}; python -m repro.{record['paper']}.claims --keep takes it")
-    if not record["done"]:
+    if paper and own != paper:
+        sys.exit(f"{out} is a run of {own}; python -m repro.{own}.claims --keep takes it")
+    if not done:
         sys.exit(f"{out} is not finished; run its command again")
-    lacking = [name for name in record["figures"] if not (out / name).is_file()]
+    lacking = [name for name in figures if not (out / name).is_file()]
     if lacking:
         sys.exit(f"{out / lacking[0]} is not there; run the command of {out} again in another folder")
     return record

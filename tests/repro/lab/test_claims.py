@@ -230,14 +230,15 @@ def test_a_finished_run_is_kept_with_its_figures(home, tmp_path):
         keep(out, home / "runs")
 
 
-@pytest.mark.parametrize("what", ["no folder", "a file", "a cut-off record"])
+@pytest.mark.parametrize("what", ["no folder", "a file", "a cut-off record", "no record", "a list"])
 def test_what_is_no_run_is_not_kept(home, tmp_path, what):
     out = tmp_path / "out"
     if what == "a file":
         out.write_text("a log")
-    elif what == "a cut-off record":
+    elif what != "no folder":
         out.mkdir()
-        (out / "record.json").write_text('{"done": tr')
+        text = {"a cut-off record": '{"done": tr', "no record": '{"done": true}', "a list": "[1]"}[what]
+        (out / "record.json").write_text(text)
     with pytest.raises(SystemExit, match="out holds no record of a run"):
         keep(out, home / "runs")
 

@@ -70,7 +70,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for place, text in (("runs", "old"), ("out", "new")):
         (tmp_path / place).mkdir()
         (tmp_path / place / "a.png").write_bytes(text.encode() * 1000)
-    record = {"recipe": "a", "config": {"seed": 0}, "done": True, "figures": ["a.png"], "says": "new"}
+    record = {"paper": "foo", "recipe": "a", "config": {"seed": 0}, "done": True, "figures": ["a.png"], "says": "new"}
     (tmp_path / "out/record.json").write_text(json.dumps(record))
     (tmp_path / "runs/a-s0.json").write_text(json.dumps(record | {"says": "old"}))
     (tmp_path / "results.json").write_text("old\n")
