@@ -7,13 +7,17 @@ A teacher and a student to begin with are runs of their own, made before the fir
 from __future__ import annotations
 
 import json
+import math
 import random
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel as DDP
 
@@ -258,12 +262,16 @@ def check_size(teacher: Decoder, task: Task) -> None:
 
 def _base(role: str, config: Config, asked: Command[Config], began: float, w: World) -> Decoder:
     """The model that a run of its own trains, once."""
-    minutes = asked.minutes - (time.monotonic() - began) / 60
     facts = json.dumps(asdict(config), sort_keys=True)
     folder = BASES / f"{role}-{key(facts, source_hash('distillation'))}"
-    own = Command(role, config, folder, minutes)
-    run = Run("distillation", own, w)
-    state = _kept(config, load(config, w.device), run, w) if run.is_done() else train(own, w)
+
+    def left() -> float:
+        return asked.minutes - (time.monotonic() - began) / 60
+
+    with _alone(role, folder, left(), w):
+        own = Command(role, config, folder, left())
+        run = Run("distillation", own, w)
+        state = _kept(config, load(config, w.device), run, w) if run.is_done() else train(own, w)
     if state.step < config.steps:
         raise _TimeIsUpError
     assert isinstance(state.model, Student)
@@ -271,6 +279,30 @@ def _base(role: str, config: Config, asked: Command[Config], began: float, w: Wo
     del state
     release()
     return decoder
+
+
+@contextmanager
+def _alone(role: str, folder: Path, minutes: float, w: World) -> Iterator[None]:
+    """With `folder` to ourselves: of arms that run side by side the first trains what all stand on, the others wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(".lock"))
+    if not w.agree(w.is_main and _held(lock, 0)):
+        if w.is_main:
+            print(f"another run has the {role} in {folder}; waiting for it", file=sys.stderr, flush=True)
+        if not w.agree(w.is_main and _held(lock, max(0.0, 60 * minutes))):
+            raise _TimeIsUpError
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _held(lock: FileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=-1 if math.isinf(seconds) else seconds)
+    except Timeout:
+        return False
+    return True
 
 
 def _kept(config: Config, task: Task, run: Run, w: World) -> TrainState:

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from repro.distillation import train as training
 from repro.distillation.config import RECIPES, Config, start_config, teacher_config
@@ -99,6 +101,28 @@ def test_arms_share_a_teacher_and_a_beginning(tmp_path):
     kept = {p: p.stat().st_mtime_ns for p in training.BASES.rglob("last.pt")}
     run(tmp_path / "b", replace(TINY, steps=1, method="kd", divergence="reverse"))
     assert {p: p.stat().st_mtime_ns for p in training.BASES.rglob("last.pt")} == kept and len(kept) == 2
+
+
+def test_of_arms_side_by_side_one_trains_the_teacher_and_the_others_wait(tmp_path, capsys):
+    """Two processes in one folder would take each other's checkpoint away, and mix their curves."""
+    arms = [replace(TINY, steps=1, teacher_steps=150), replace(TINY, steps=1, teacher_steps=150, method="sft")]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda arm: run(tmp_path / arm.method, arm), arms))
+    (metrics,) = training.BASES.glob("teacher-*/metrics.jsonl")
+    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == list(range(150))
+    assert len(record(metrics.parent)["segments"]) == 1
+    assert all(record(tmp_path / arm.method)["done"] for arm in arms)
+    assert f"another run has the teacher in {metrics.parent}; waiting for it" in capsys.readouterr().err
+
+
+def test_a_run_whose_time_is_up_while_it_waits_goes_on_later(tmp_path):
+    run(tmp_path / "a", replace(TINY, steps=1))
+    (teacher,) = training.BASES.glob("teacher-*/")
+    with FileLock(teacher.with_suffix(".lock")):
+        run(tmp_path / "b", replace(TINY, steps=1, method="sft"), minutes=0.01)
+        assert not record(tmp_path / "b")["done"]
+    run(tmp_path / "b", replace(TINY, steps=1, method="sft"))
+    assert record(tmp_path / "b")["done"]
 
 
 def test_a_student_begins_where_its_beginning_ended(tmp_path):
