@@ -71,9 +71,10 @@ class Recogniser:
     """Transcribes up to `batch` utterances of up to `places` audio embeddings, by at most `most` tokens each.
 
     It works on copies of the decoder and its heads as they are now, in `dtype` or in the decoder's own, with LoRA added
-    to the matrices. On a GPU a call is compiled, then captured as a graph on first use; `captured=False` leaves it as
-    it is. Audio, whose width differs from batch to batch, is read compiled alone. `tau` is on the device: filled with
-    another number it changes the next call."""
+    to the matrices. On a GPU what reads the audio and what makes a block are compiled, then captured as a graph each on
+    first use; `captured=False` leaves them as they are. Audio is filled up to `places` then, so that one graph is for
+    all of it: the host's launches for it took as long as a dozen calls. `tau` is on the device: filled with another
+    number it changes the next call."""
 
     def __init__(
         self, model: SpeechLLM, batch: int, places: int, most: int, how: How = "greedy", tau: float = 0.9,
@@ -94,19 +95,22 @@ class Recogniser:
         self.cache = Cache(self.decoder, batch, self.places)
         self.capture = weight.is_cuda if captured is None else captured
         self.graph: torch.cuda.CUDAGraph | None = None
+        self.first: torch.cuda.CUDAGraph | None = None
         self._of_audio = self._reader = self.decoder
         self._take = self._take_block
-        if self.capture:  # modules of their own with the same weights: compiled for audio of any width, and for a block
+        if self.capture:  # modules of their own with the same weights: compiled for the audio, and for a block
             shared = {id(t): t for t in self.decoder.parameters()}
             self._of_audio, self._reader = (copy.deepcopy(self.decoder, dict(shared)) for _ in range(2))
-            self._of_audio.compile(dynamic=True)
-            self._reader.compile()
-            self._take = torch.compile(self._take_block)
-        self._allot(batch, weight.device)
+            self._of_audio.compile(dynamic=False)
+            self._reader.compile(dynamic=False)
+            self._take = torch.compile(self._take_block, dynamic=False)
+        self._allot(batch, places, weight.device)
 
-    def _allot(self, batch: int, device: torch.device) -> None:
+    def _allot(self, batch: int, places: int, device: torch.device) -> None:
         """What a call reads and writes."""
         K = self.block
+        self.audio = torch.zeros(batch, places, self.decoder.shape.d_model, device=device)
+        self.heard = torch.ones(batch, dtype=torch.long, device=device)
         self.tokens = torch.zeros(batch, K, dtype=torch.long, device=device)  # the block to be read next
         self.start = torch.zeros(batch, dtype=torch.long, device=device)  # its first place
         self.sure = torch.ones_like(self.start)  # how many of its tokens are said already
@@ -135,13 +139,16 @@ class Recogniser:
 
     def _calls(self, audio: torch.Tensor, heard: torch.Tensor) -> Iterator[None]:
         """Call the decoder until every utterance has ended."""
-        rows, room = len(audio), len(self.tokens)
-        if not 0 < rows <= room or audio.shape[1] + 1 + self.most + self.block > self.places:
-            raise ValueError(f"{rows} utterances of {audio.shape[1]} embeddings; there is room for {room} of "
-                             f"{self.places - 1 - self.most - self.block}")  # fmt: skip
-        if rows < room:
-            audio, heard = F.pad(audio, (0, 0, 0, 0, 0, room - rows)), F.pad(heard, (0, room - rows), value=1)
-        self._read(audio, heard)
+        (rows, width, _), (room, places, _) = audio.shape, self.audio.shape
+        if not 0 < rows <= room or width > places:
+            raise ValueError(f"{rows} utterances of {width} embeddings; there is room for {room} of {places}")
+        self.audio[:rows, :width] = audio
+        self.heard[:rows] = heard
+        self.heard[rows:] = 1
+        if self.capture:
+            self._begin()
+        else:
+            self._read(self.audio[:, :width], self.heard)
         self.done[rows:] = True
         ended = _Ended(self.done)
         yield
@@ -225,6 +232,11 @@ class Recogniser:
             n = tokens.index(self.eos) if self.eos in tokens else len(tokens)
             found.append(Said(tokens[:n], by[:n], calls, min(n + 1, self.most)))
         return found
+
+    def _begin(self) -> None:
+        if self.first is None:
+            self.first, _ = capture(lambda: self._read(self.audio, self.heard), lambda: self.state)
+        self.first.replay()
 
     def _next(self) -> None:
         if not self.capture:

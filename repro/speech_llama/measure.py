@@ -11,11 +11,13 @@ from contextlib import contextmanager
 
 import torch
 
+from repro.lab.memory import release
 from repro.speech_llama.config import Config, arm
 from repro.speech_llama.copying import Reading, garbled
+from repro.speech_llama.ctc import ctc_greedy
 from repro.speech_llama.data import Speech, Split, rounded
 from repro.speech_llama.decoding import How, Recogniser, Said
-from repro.speech_llama.model import CTC, ctc_greedy
+from repro.speech_llama.model import CTC
 from repro.speech_llama.normalise import Errors, interval, paired_interval, word_errors
 from repro.speech_llama.prompting import SpeechLLM, alignment
 from repro.speech_llama.system import System, stages
@@ -37,7 +39,6 @@ def measure(config: Config, system: System, speech: Speech) -> dict[str, float]:
             by_ctc = ctc_transcripts(config, ctc, speech)
             found |= rated(f"_{name.replace('-', '_')}", speech.test, by_ctc)
     for name in config.arms:
-        torch.compiler.reset()
         asked, model = arm(config, name), system.arm(name)
         numbers = measured(asked, model, speech, by_ctc)
         if not (asked.lora_r or asked.full):  # what the encoder had to learn to say
@@ -122,7 +123,7 @@ def recogniser(
     config: Config, model: SpeechLLM, split: Split, most: int, how: How = "greedy", tau: float = 0.0
 ) -> Recogniser:
     """In fp32, with room for any batch of a split."""
-    torch.compiler.reset()  # or versions of earlier ones count towards Dynamo's limit: then it gives up without a word
+    release()
     places = -(-split.widest // (config.stride * config.stack)) + 1
     captured = None if model.heads is not None or len(split) > _FEW else False
     return Recogniser(model, min(_BATCH, len(split)), places, most, how, tau, torch.float32, captured)

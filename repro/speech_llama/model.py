@@ -5,7 +5,7 @@ Padding is at the end of an utterance and cannot be heard: features are standard
 convolution sees zeros beyond them, attention looks at none, and norms are taken frame by frame, so that an utterance
 comes out the same alone and in any batch.
 
-Shapes: B utterances, T frames of 10 ms or encoder steps, M mel bins, D d_model, H heads, E head_dim, U units.
+Shapes: B utterances, T frames of 10 ms or encoder steps, M mel bins, D d_model, H heads, E head_dim.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from repro.lab.transformer import rope_table, rotate
 from repro.speech_llama.features import between
 
 _LEAST_VARIANCE = 0.1  # of a mel bin in nats^2: speech has 1 to 10, the cache's rounding 0.001
-BLANK = 0  # CTC's own symbol; units begin at 1
 MOST_STEPS = 4096  # of an utterance: the encoder has positions for these
 
 
@@ -242,24 +241,3 @@ class CTC(nn.Module):
         """Log-probabilities (B, T / stride, n_units + 1) in fp32, and how many steps are valid (B,)."""
         x, steps = self.encoder(features, lengths, how)
         return self.head(x).float().log_softmax(-1), steps
-
-
-def ctc_loss(
-    log_p: torch.Tensor, steps: torch.Tensor, units: torch.Tensor, counts: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sum of -log p(units) in nats over utterances, and how many units they have. `steps` and `counts` (B,) are
-    wanted on the CPU: PyTorch's loss plans with them there and copies them to the device, for which it waits, so that
-    it cannot be captured. An utterance with too few steps for its units counts 0."""
-    total = F.ctc_loss(
-        log_p.transpose(0, 1), units + 1, steps, counts, blank=BLANK, reduction="sum", zero_infinity=True
-    )
-    return total, counts.sum().to(total.device)
-
-
-def ctc_greedy(log_p: torch.Tensor, steps: torch.Tensor) -> list[list[int]]:
-    """The likeliest symbol of every valid step, repeats made one and blanks left out: units for each utterance."""
-    best = log_p.argmax(-1)
-    new = torch.ones_like(best, dtype=torch.bool)
-    new[:, 1:] = best[:, 1:] != best[:, :-1]
-    kept = new & (best != BLANK) & valid(steps, best.shape[1])
-    return [(row[keep] - 1).tolist() for row, keep in zip(best.cpu(), kept.cpu(), strict=True)]

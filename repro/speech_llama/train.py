@@ -21,9 +21,10 @@ from repro.lab.run import Run
 from repro.speech_llama import features
 from repro.speech_llama.config import RECIPES, Config, arm
 from repro.speech_llama.copying import Reading
+from repro.speech_llama.ctc import ctc_loss
 from repro.speech_llama.data import Batches, Speech, load
 from repro.speech_llama.measure import measure, most_tokens
-from repro.speech_llama.model import CTC, ctc_loss, steps_of
+from repro.speech_llama.model import CTC, steps_of
 from repro.speech_llama.normalise import word_errors
 from repro.speech_llama.system import Stage, System, augmentation, check_room, make_decoder, stages
 
@@ -39,7 +40,7 @@ def make_state(config: Config, speech: Speech, w: World) -> TrainState:
 
 class Step:
     """The steps of one stage: loss, gradient, clipping, AdamW, all of it on the device. Where it is compiled it is
-    captured too, once for each width of a batch, but for CTC's loss, which cannot be."""
+    captured too, once for each width of a batch."""
 
     def __init__(self, config: Config, stage: Stage, speech: Speech, state: TrainState, w: World) -> None:
         assert isinstance(state.model, System)
@@ -48,9 +49,9 @@ class Step:
         self.part = state.model.part(stage.name).train()
         self.augmentation = augmentation(config)
         if config.compile:
-            torch.compiler.reset()  # or versions made for earlier stages count towards Dynamo's limit: then it gives up
             self.part.compile()
         self.model: nn.Module = DDP(self.part) if w.size > 1 else self.part
+        self.captures = config.compile and w.size == 1 and w.device.type == "cuda"  # else `captured` leaves it as it is
         self.takes: dict[torch.Size, Callable[..., Tensors]] = {}
 
     def __call__(self, step: int, rows: torch.Tensor, width: int) -> Tensors:
@@ -61,7 +62,7 @@ class Step:
         lr = warmup_cosine(step - stage.begin, peak=stage.lr, warmup=warmup, total=stage.steps, floor=0.1 * stage.lr)
         set_lr(self.state.optimizer, lr)
         inputs = self.inputs(rows, width)
-        if not self.config.compile or isinstance(self.part, CTC):
+        if not self.config.compile:
             return self.take(*inputs)
         if inputs[0].shape not in self.takes:
             self.takes[inputs[0].shape] = captured(self.take, self.state, self.world)
@@ -80,8 +81,10 @@ class Step:
         if not isinstance(self.part, CTC):
             return x, on_device, *tokens
         units, counts = split.units.take(rows)
-        # its lengths stay on the host, where the loss asks for them: from the device it would have to fetch them first
-        return x, on_device, features.sent(units, device), steps_of(frames, self.config.stride), counts
+        steps = steps_of(frames, self.config.stride)
+        if self.captures:  # else its lengths stay on the host, where PyTorch's loss plans with them
+            steps, counts = features.sent(steps, device), features.sent(counts, device)
+        return x, on_device, features.sent(units, device), steps, counts
 
     def take(self, *inputs: torch.Tensor) -> Tensors:
         parts = list(zip(*(x.chunk(self.config.accum) for x in inputs), strict=True))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
 from heard import BOS, EOS, V, sounds, speech_llm
 
 from repro.lab import lora
+from repro.speech_llama import decoding
 from repro.speech_llama.decoding import Recogniser, beam
 
 torch.set_num_threads(1)
@@ -59,6 +61,31 @@ def test_alone_as_in_a_batch_and_again(how):
     assert [one(audio[i : i + 1, : counts[i]], counts[i : i + 1])[0] for i in range(24)] == found
     assert together(audio[5:9], counts[5:9]) == found[5:9]  # fewer than there is room for, after others
     assert together(audio, counts) == found
+
+
+class Replayed:
+    """In the place of a CUDA graph: it can be replayed as often, on what its inputs hold by then."""
+
+    def __init__(self, call) -> None:
+        self.replay = call
+
+
+@pytest.mark.parametrize("how", ["greedy", "verified", "threshold"])
+def test_what_is_captured_says_the_same_of_any_width_and_number(how, monkeypatch):
+    """Audio is filled up to one width and one number of rows, with whatever an earlier call has left there."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(decoding, "capture", lambda call, changed: (Replayed(call), None))
+    torch.compiler.reset()
+    model = speech_llm(n_tokens=3)
+    audio, counts = heard(model)
+    expected = said(model, audio, counts, how, 0.3)
+    captured = Recogniser(model, 24, audio.shape[1] + 5, MOST, how, 0.3, captured=True)
+    assert captured(audio, counts) == expected
+    first, graph = captured.first, captured.graph
+    for some in (slice(5, 9), slice(0, 1), slice(0, 24)):
+        assert captured(audio[some, : counts[some].max()], counts[some]) == expected[some]
+    assert captured.first is first and captured.graph is graph
+    torch.compiler.reset()
 
 
 @pytest.mark.parametrize("kind", ["latent", "independent"])

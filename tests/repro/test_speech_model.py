@@ -7,16 +7,16 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from repro.speech_llama.ctc import BLANK, ctc_greedy, ctc_loss, forward_backward
 from repro.speech_llama.model import (
-    BLANK,
     CTC,
     Encoder,
     EncoderShape,
     Subsample,
     augment,
-    ctc_greedy,
-    ctc_loss,
     standardise,
     steps_of,
     valid,
@@ -128,6 +128,45 @@ def test_ctc_counts_every_alignment():
     total, n = ctc_loss(log_p, steps, units, counts)
     expected = brute_force(log_p[0], [0, 0, 1]) + brute_force(log_p[1, :4], [1])
     assert total.item() == pytest.approx(expected, rel=1e-5) and n == 4
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(0, 5), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_forward_backward_is_pytorchs_loss(seed, T, U, n_units):
+    """Loss and gradient, of utterances that have no alignment and of ones that say nothing too."""
+    g = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(4, T, n_units + 1, generator=g, dtype=torch.float64)
+    steps, counts = (torch.randint(low, high + 1, (4,), generator=g) for low, high in ((1, T), (0, U)))
+    units, weights = torch.randint(n_units, (4, max(1, U)), generator=g), torch.rand(4, generator=g)
+    found = []
+    for ours in (True, False):
+        x = logits.clone().requires_grad_()
+        log_p = x.log_softmax(-1)
+        loss = (
+            forward_backward(log_p, steps, units, counts)
+            if ours
+            else torch.nn.functional.ctc_loss(
+                log_p.transpose(0, 1), units + 1, steps, counts, reduction="none", zero_infinity=True
+            )
+        )
+        (loss * weights).sum().backward()
+        found.append((loss.detach(), x.grad))
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
+
+
+def test_forward_backward_keeps_its_digits_over_a_long_utterance():
+    """In fp32, 400 steps and 90 units, where log-probabilities go down to -1,000."""
+    g = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(2, 400, 30, generator=g)
+    units, counts, steps = torch.randint(29, (2, 90), generator=g), torch.tensor([90, 60]), torch.tensor([400, 310])
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        x = logits.detach().to(dtype, copy=True).requires_grad_()
+        loss = forward_backward(x.log_softmax(-1), steps, units, counts)
+        loss.sum().backward()
+        found.append((loss.detach().double(), x.grad.double()))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-6, atol=0)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=1e-3)
 
 
 def test_greedy_ctc_collapses_repeats_and_blanks_of_valid_steps():
