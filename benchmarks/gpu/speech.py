@@ -10,7 +10,8 @@ tokens each. The peer is transformers' Parakeet encoder of as many blocks, width
 have two half ones), its Llama, and peft's LoRA, in processes of its own. As people join them, its front end of
 two-dimensional convolutions works harder than ours of one dimension, and logits are made over audio too; `even` is the
 compiled peer with our front end and logits of the text alone. Its relative positions remain. Decoding is told without
-the encoder, whose own time stands beside it. `peak_gib` is reserved memory, captured graphs' pools included.
+the encoder, whose own time stands beside it: ours captured, the peer's as it comes. `peak_gib` is reserved memory,
+captured graphs' pools included.
 
 Verified decoding is timed at its two ends: no guess right, which is what reading four places instead of one costs, and
 every guess right. `--run OUT` times a trained model on its own test, and counts its calls and its ties in bf16; `--arm`
@@ -250,11 +251,8 @@ def decoding(batch: int, n_tokens: int, right: bool = False, profile: bool = Fal
     x = torch.randn(batch, frames, 80, device=DEVICE)
     lengths = torch.full((batch,), frames, device=DEVICE)
 
-    def encode() -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.autocast(DEVICE.type, torch.bfloat16):
-            return model.audio(x, lengths)
-
-    (audio, heard), encoder_s = timed(encode)
+    ear = transcribe.Ear(model, batch, frames, half=True, captured=True)
+    (audio, heard), encoder_s = timed(lambda: ear(x, lengths))
     how: How = "greedy" if n_tokens == 1 else "verified"
     recogniser = Recogniser(model, batch, audio.shape[1], NEW, how, dtype=torch.bfloat16)
     said, took = timed(lambda: recogniser(audio, heard))

@@ -6,6 +6,7 @@ verification the decoder has agreed to them since.
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import time
@@ -18,18 +19,20 @@ import torch
 import tyro
 from tyro.conf import Positional
 
+from repro.lab.capture import capture
 from repro.lab.ending import ended_well
 from repro.lab.provenance import processor
 from repro.speech_llama import audio
 from repro.speech_llama.config import Config, arm
 from repro.speech_llama.data import rounded, vocabulary_of
 from repro.speech_llama.decoding import How, Recogniser, Said
-from repro.speech_llama.features import from_bytes, log_mel_of, to_bytes
+from repro.speech_llama.features import N_MELS, from_bytes, log_mel_of, to_bytes
 from repro.speech_llama.prompting import SpeechLLM
 from repro.speech_llama.system import System, check_room, make_decoder
 from repro.speech_llama.vocabulary import Vocabulary, units_from
 
 _UNDERLINED, _PLAIN = "\033[4m", "\033[0m"
+_MANY = 600  # seconds of sound, which a GPU transcribes sooner than what it runs is compiled
 
 
 @dataclass(frozen=True)
@@ -106,25 +109,57 @@ def _record(folder: Path) -> Any:
     return record
 
 
-class Listener:
-    """A model with room for one recording of up to `seconds`."""
+class Ear:
+    """Features (B, T, M) of one size, of which `frames` (B,) count, -> audio embeddings (B, J, D) and how many of each
+    row are valid (B,), which hold until the next call. With `captured` the encoder's blocks are compiled, and all of it
+    is one graph from the first call on: the host takes longer to launch its kernels than a GPU to run them."""
 
-    def __init__(self, model: Model, seconds: float, how: How, tau: float) -> None:
-        config = model.config
-        self.model, self.width = model, rounded(int(100 * seconds) + 1)
-        places = -(-self.width // (config.stride * config.stack))
-        most = config.most_tokens or 20 + int(12 * seconds)  # nobody says more than 12 tokens a second for long
-        check_room(config, model.speech.decoder, self.width, most)
-        self.recogniser = Recogniser(model.speech, 1, places, most, how, tau, torch.float32)
+    def __init__(self, model: SpeechLLM, batch: int, width: int, *, half: bool, captured: bool) -> None:
+        device = model.decoder.embed.weight.device
+        self.encoder, self.projector, self.half, self.captured = model.encoder, model.projector, half, captured
+        self.features = torch.zeros(batch, width, N_MELS, device=device)
+        self.frames = torch.ones(batch, dtype=torch.long, device=device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.found: tuple[torch.Tensor, ...] = ()
+        if captured:  # a module of its own with the same weights
+            own = (*self.encoder.parameters(), *self.encoder.buffers())
+            self.encoder = copy.deepcopy(self.encoder, {id(t): t for t in own})
+            self.encoder.compile(dynamic=False)
 
     @torch.no_grad()
+    def __call__(self, features: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        self.features[:, : features.shape[1]] = features
+        self.frames.copy_(frames)
+        if not self.captured:
+            return self._hear()
+        if self.graph is None:
+            self.graph, self.found = capture(self._hear, lambda: ())
+        self.graph.replay()
+        return self.found
+
+    def _hear(self) -> tuple[torch.Tensor, ...]:
+        with torch.autocast(self.features.device.type, torch.bfloat16, enabled=self.half):
+            found: tuple[torch.Tensor, ...] = self.projector(*self.encoder(self.features, self.frames))
+            return found
+
+
+class Listener:
+    """A model with room for one recording of up to `seconds`; `captured` where many are to be heard on a GPU, since
+    compiling takes longer than a few of them."""
+
+    def __init__(self, model: Model, seconds: float, how: How, tau: float, *, captured: bool = False) -> None:
+        config, width = model.config, rounded(int(100 * seconds) + 1)
+        places = -(-width // (config.stride * config.stack))
+        most = config.most_tokens or 20 + int(12 * seconds)  # nobody says more than 12 tokens a second for long
+        check_room(config, model.speech.decoder, width, most)
+        self.model = model
+        self.ear = Ear(model.speech, 1, width, half=config.precision == "bf16", captured=captured)
+        self.recogniser = Recogniser(model.speech, 1, places, most, how, tau, torch.float32, captured)
+
     def __call__(self, wave: Any) -> Iterator[Said]:
         """Samples (N,) at 16 kHz -> what has been said after each call of the decoder."""
         features = from_bytes(to_bytes(log_mel_of(wave)))  # as training heard it
-        speech, device = self.model.speech, self.recogniser.tokens.device
-        padded = torch.nn.functional.pad(features, (0, 0, 0, self.width - len(features)))[None].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.model.config.precision == "bf16"):
-            embeddings, heard = speech.audio(padded, torch.tensor([len(features)], device=device))
+        embeddings, heard = self.ear(features[None].to(self.ear.features.device), torch.tensor([len(features)]))
         yield from self.recogniser.stream(embeddings, heard)
 
 
@@ -141,7 +176,9 @@ def _work(asked: Options) -> None:
     waves = [audio.load(path) for path in asked.files]
     model = open_run(asked.run, asked.arm)
     how: How = asked.how or ("greedy" if model.speech.heads is None else "verified")
-    listener = Listener(model, max(map(len, waves)) / audio.RATE, how, asked.tau)
+    seconds = [len(wave) / audio.RATE for wave in waves]
+    captured = torch.cuda.is_available() and (asked.seconds or sum(seconds) > _MANY)
+    listener = Listener(model, max(seconds), how, asked.tau, captured=captured)
     for path, wave in zip(asked.files, waves, strict=True):
         _transcribe(asked, path, wave, listener)
 

@@ -15,8 +15,11 @@ from repro.speech_llama import features
 from repro.speech_llama.config import Config
 from repro.speech_llama.data import Batches, load
 from repro.speech_llama.decoding import Recogniser, beam
+from repro.speech_llama.features import N_MELS
+from repro.speech_llama.model import Encoder
 from repro.speech_llama.system import System, stages
 from repro.speech_llama.train import Step, make_state, train
+from repro.speech_llama.transcribe import Ear
 from repro.speech_llama.verified import random_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
@@ -97,6 +100,20 @@ def test_captured_decoding_is_eager_decoding_and_verified_is_greedy(kind):
         )
         assert [one.tokens for one in captured] == [one.tokens for one in eager]
         assert [one.calls for one in captured] == [one.calls for one in eager]
+
+
+def test_a_captured_ear_hears_what_the_model_does():
+    model = speech_llm().cuda().eval()
+    x, frames = (t.cuda() for t in sounds(4))
+    x = torch.nn.functional.pad(x, (0, N_MELS - x.shape[2]))
+    model.encoder = Encoder(replace(model.encoder.shape, n_mels=N_MELS)).cuda().eval()
+    ear = Ear(model, len(x), x.shape[1], half=False, captured=True)
+    for some in (frames, frames // 2 + 1):
+        with torch.no_grad():
+            expected, counts = model.audio(x, some)
+        found, heard = ear(x, some)
+        assert torch.equal(heard, counts)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_beam_of_one_is_greedy():

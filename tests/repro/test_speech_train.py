@@ -282,17 +282,36 @@ def test_a_recording_is_transcribed_as_a_run_would(spoken, capsys):
     assert f"{len(verified['tokens'])} tokens in {verified['calls']} calls" in err and "s of sound" in err
 
 
+def test_an_ear_hears_what_the_model_would(spoken, monkeypatch):
+    """Captured or not, and a short sound after a long one. (What can be replayed stands for a graph.)"""
+    replayed = type("Replayed", (), {"__init__": lambda self, call: setattr(self, "replay", call)})
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    model = transcribe.open_run(spoken / "out").speech
+    x, frames = torch.randn(1, 128, features.N_MELS), torch.tensor([120])
+    for captured in (False, True):
+        ear = transcribe.Ear(model, 1, 128, half=False, captured=captured)
+
+        def capture(call, changed, ear=ear):
+            found = call()
+            return replayed(lambda: [a.copy_(b) for a, b in zip(found, ear._hear(), strict=True)]), found
+
+        monkeypatch.setattr(transcribe, "capture", capture)
+        for width, n in ((128, frames), (64, torch.tensor([33]))):
+            with torch.no_grad():
+                expected, counts = model.audio(x[:, :width], n)
+            found, heard = ear(x[:, :width], n)
+            assert torch.equal(heard, counts)
+            torch.testing.assert_close(found[:, : int(counts)], expected[:, : int(counts)], rtol=1e-4, atol=1e-5)
+    torch.compiler.reset()
+
+
 def test_a_recording_is_heard_as_training_heard_it(spoken, monkeypatch, capsys):
     """By the cache's 256 levels; and what is timed is not the first time."""
     heard = []
     stream = Recogniser.stream
     monkeypatch.setattr(Recogniser, "stream", lambda self, *given: heard.append(given) or stream(self, *given))
-    model = transcribe.open_run(spoken / "out")
-    audio_of = model.speech.audio
-    monkeypatch.setattr(transcribe, "open_run", lambda *given: model)
-    monkeypatch.setattr(
-        model.speech, "audio", lambda x, frames: heard.append(x[:, : int(frames)]) or audio_of(x, frames)
-    )
+    ear = transcribe.Ear.__call__
+    monkeypatch.setattr(transcribe.Ear, "__call__", lambda self, *given: heard.append(given[0]) or ear(self, *given))
     transcribe.main([str(spoken / "a.wav"), "--run", str(spoken / "out"), "--seconds"])
     assert len(heard) == 4 and torch.equal(heard[0], heard[2])  # twice
     torch.testing.assert_close(features.from_bytes(features.to_bytes(heard[0])), heard[0], rtol=0, atol=1e-5)
