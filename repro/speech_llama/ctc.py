@@ -12,6 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from repro.speech_llama.model import valid
+
 BLANK = 0  # CTC's own symbol; units begin at 1
 
 
@@ -72,7 +74,7 @@ class _ForwardBackward(torch.autograd.Function):
         whole = torch.where(state >= ends - 1, last, -math.inf).masked_fill(state > ends, -math.inf).logsumexp(1)
         possible = whole.isfinite()
         share = (alpha + beta - said - whole[:, None, None]).exp()
-        real = (time < steps[:, None])[..., None] & (state <= ends)[:, None] & possible[:, None, None]
+        real = valid(steps, T)[..., None] & (state <= ends)[:, None] & possible[:, None, None]
         ctx.save_for_backward(
             torch.zeros_like(log_p).scatter_add_(2, labels[:, None].expand(-1, T, -1), torch.where(real, share, 0.0))
         )
@@ -112,5 +114,5 @@ def ctc_greedy(log_p: torch.Tensor, steps: torch.Tensor) -> list[list[int]]:
     best = log_p.argmax(-1)
     new = torch.ones_like(best, dtype=torch.bool)
     new[:, 1:] = best[:, 1:] != best[:, :-1]
-    kept = new & (best != BLANK) & (torch.arange(best.shape[1], device=best.device) < steps[:, None])
+    kept = new & (best != BLANK) & valid(steps, best.shape[1])
     return [(row[keep] - 1).tolist() for row, keep in zip(best.cpu(), kept.cpu(), strict=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 from repro.lab.lora import ATTENTION, LoRA, adapt
@@ -11,6 +13,7 @@ from repro.speech_llama.multi_token import make_heads
 from repro.speech_llama.prompting import Projector, SpeechLLM
 
 V, BOS, EOS, D = 11, 9, 10, 16
+Results = tuple[torch.Tensor, ...] | None
 ENCODER = EncoderShape(n_mels=8, stride=2, n_layers=1, d_model=12, n_heads=2, d_ff=16, kernel=3)
 
 
@@ -44,3 +47,23 @@ def sounds(n: int, most: int = 40, seed: int = 0) -> tuple[torch.Tensor, torch.T
     lengths = torch.randint(5, most + 1, (n,), generator=g)
     lengths[0] = most
     return torch.randn(n, most, 8, generator=g), lengths
+
+
+class Replayed:
+    """In the place of a CUDA graph where there is no GPU: what a replay makes lies where the first call left it."""
+
+    def __init__(self, call: Callable[[], Results], results: Results) -> None:
+        self.call, self.results = call, results
+
+    def replay(self) -> None:
+        for mine, new in zip(self.results or (), self.call() or (), strict=True):
+            mine.copy_(new)
+
+
+def capture(call: Callable[[], Results], changed: Callable[[], Sequence[torch.Tensor]]) -> tuple[Replayed, Results]:
+    """As repro.lab.capture's, which calls it too and puts back what that changed."""
+    before = [(t, t.clone()) for t in changed()]
+    results = call()
+    for tensor, value in before:
+        tensor.copy_(value)
+    return Replayed(call, results), results

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from heard import capture
 
 from repro.lab.distributed import World
 from repro.lab.recipe import Command
@@ -283,19 +284,13 @@ def test_a_recording_is_transcribed_as_a_run_would(spoken, capsys):
 
 
 def test_an_ear_hears_what_the_model_would(spoken, monkeypatch):
-    """Captured or not, and a short sound after a long one. (What can be replayed stands for a graph.)"""
-    replayed = type("Replayed", (), {"__init__": lambda self, call: setattr(self, "replay", call)})
+    """Captured or not, and a short sound after a long one."""
+    monkeypatch.setattr(transcribe, "capture", capture)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     model = transcribe.open_run(spoken / "out").speech
     x, frames = torch.randn(1, 128, features.N_MELS), torch.tensor([120])
     for captured in (False, True):
         ear = transcribe.Ear(model, 1, 128, half=False, captured=captured)
-
-        def capture(call, changed, ear=ear):
-            found = call()
-            return replayed(lambda: [a.copy_(b) for a, b in zip(found, ear._hear(), strict=True)]), found
-
-        monkeypatch.setattr(transcribe, "capture", capture)
         for width, n in ((128, frames), (64, torch.tensor([33]))):
             with torch.no_grad():
                 expected, counts = model.audio(x[:, :width], n)
