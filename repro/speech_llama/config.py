@@ -198,28 +198,28 @@ RECIPES: dict[str, Recipe[Config]] = {
     ),
     "gpu-an4": Recipe(
         "Real speech: CTC on 40 minutes of AN4, then SmolLM2-135M with LoRA, and CTC alone for as many steps; word "
-        "error rates of both with intervals over speakers", _H100, 8, replace(_AN4, alone=True),
+        "error rates of both with intervals over speakers", _H100, 4, replace(_AN4, alone=True),
     ),
     "gpu-strides": Recipe(
-        "AN4 at 80 to 960 ms an embedding: a rise of 10 to 40 % of the error rate is expected", _H100, 12,
+        "AN4 at 80 to 960 ms an embedding: a rise of 10 to 40 % of the error rate is expected", _H100, 9,
         replace(_AN4, arms=tuple(GPU_STRIDES.values())),
     ),
     "gpu-ranks": Recipe(
-        "AN4 with nothing trained in SmolLM2, and with LoRA of rank 8, 16 and 32", _H100, 10,
+        "AN4 with nothing trained in SmolLM2, and with LoRA of rank 8, 16 and 32", _H100, 8,
         replace(_AN4, arms=tuple(RANKS.values())),
     ),
     "gpu-masks": Recipe(
-        "AN4 with up to all of a transcript's input tokens hidden in training", _H100, 12,
+        "AN4 with up to all of a transcript's input tokens hidden in training", _H100, 9,
         replace(_AN4, masked=0.0, arms=tuple(MASKS.values())),
     ),
     "gpu-init": Recipe(
         "AN4 with an encoder that CTC has trained, and with one that begins at random and has as many steps in all",
-        _H100, 9,
+        _H100, 6,
         replace(_AN4, arms=("main", "random")),
     ),
     **{
         f"gpu-encoder-{size}": Recipe(
-            f"AN4 with an encoder {width} wide", _H100, 6, replace(_AN4, d_encoder=width, d_encoder_ff=d_ff)
+            f"AN4 with an encoder {width} wide", _H100, 3, replace(_AN4, d_encoder=width, d_encoder_ff=d_ff)
         )
         for size, (width, d_ff) in _WIDTHS.items()
     },
@@ -229,7 +229,7 @@ RECIPES: dict[str, Recipe[Config]] = {
     ),
     "gpu-heads": Recipe(
         "Connected digits, spelt, with a small decoder trained in full: one token a call, four by latent and by "
-        "independent heads, and four by heads on the frozen first", _H100, 8, _HEADS,
+        "independent heads, and four by heads on the frozen first", _H100, 6, _HEADS,
     ),
     "paper-mls": Recipe(
         "Multilingual LibriSpeech with LLaMA-7B, as far as its recipe is known. Ours are: 128 utterances a step, a "
