@@ -65,7 +65,8 @@ def losses(config: Config) -> dict[str, torch.Tensor]:
 
 
 def test_no_arm_is_given_up_by_dynamo(tmp_path):
-    """Many arms, measured at the end: what was compiled for one does not count for the next."""
+    """Many arms, measured at the end: what was compiled for one does not count for the next. Compiling them all takes
+    two to four minutes where no cache has them."""
     arms = ("r0", "main", "stack4", "latent4", "frozen4")  # up to four versions of a block each; the limit is eight
     config = replace(SMALL, arms=arms, n_tokens=1, compile=True, precision="bf16", speed=0.1, mel_warp=0.1, alone=True)
     with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
