@@ -173,6 +173,9 @@ def main(args: Sequence[str] | None = None) -> None:
 def _work(asked: Options) -> None:
     if not asked.files:
         raise ValueError("name a recording")
+    for path in asked.files:  # of a corpus more could be said
+        if not path.is_file():
+            raise ValueError(f"{path} is not there; name a recording")
     waves = [audio.load(path) for path in asked.files]
     model = open_run(asked.run, asked.arm)
     how: How = asked.how or ("greedy" if model.speech.heads is None else "verified")

@@ -322,7 +322,7 @@ def test_pieces_of_words_are_read_back_with_a_run(spoken, capsys):
     ("given", "message"),
     [
         (["long.wav", "--run", "out"], "339 s of sound take 4240 places of the encoder, which has 4096; cut the sound"),
-        (["nothing.wav", "--run", "out"], "nothing.wav is not there"),
+        (["nothing.wav", "--run", "out"], "nothing.wav is not there; name a recording"),
         (["a.wav", "--run", "elsewhere"], "elsewhere holds no run; name one"),
         (["a.wav", "--run", "out", "--arm", "r0"], "out has no arm r0; there are main"),
         (["a.wav", "--run", "plain", "--how", "verified"], "needs the heads of a model"),
